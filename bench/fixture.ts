@@ -1,0 +1,101 @@
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { runProcess } from "../src/lib/process.ts";
+
+/** A repository whose `.mycelium` holds independent tasks, each of which writes one file. */
+export interface Fixture {
+  readonly tasks: number;
+  readonly repository: string;
+}
+
+/** What both contenders are given. */
+export const DOCTOR = "test -f README.md";
+/** Mycelium's default for `landing.batch_max`. */
+export const BATCH = 16;
+
+const PROGRAM = join(import.meta.dirname, "..", "bin", "mycelium.js");
+const FOLDERS = 10;
+const FILES_A_FOLDER = 10;
+const LINES_A_FILE = 40;
+const PREPARE_TIMEOUT_MS = 300_000;
+const OUTPUT_BYTES_MAX = 65_536;
+
+const CONFIG = `main_branch: main
+doctor: ${DOCTOR}
+agent: mock
+planner:
+  provider: mock
+`;
+
+/** Makes the fixture once; each trial takes a copy. */
+export async function makeFixture(
+  folder: string,
+  tasks: number,
+  env: Readonly<Record<string, string>>,
+): Promise<Fixture> {
+  const repository = join(folder, `template-${tasks}`);
+  await writeSources(repository);
+  const replies = join(folder, `reply-${tasks}.json`);
+  await writeFile(replies, JSON.stringify({ tasks: Array.from({ length: tasks }, describeTask) }));
+  const inRepository = { cwd: repository, env };
+  await run(["git", "init", "--quiet", "--initial-branch=main"], inRepository);
+  await run(["git", "add", "--all"], inRepository);
+  await run(["git", "commit", "--quiet", "--message", "start"], inRepository);
+  await run([process.execPath, PROGRAM, "plan", "--input", "README.md"], {
+    cwd: repository,
+    env: {
+      ...env,
+      MOCK_LLM: "1",
+      MOCK_LLM_OUTPUT_PATH: replies,
+      MYCELIUM_HOME: join(folder, "home"),
+    },
+  });
+  return { tasks, repository };
+}
+
+/** Leaves `to` as a fresh copy of the fixture. */
+export async function copyFixture(fixture: Fixture, to: string): Promise<void> {
+  await rm(to, { recursive: true, force: true });
+  await cp(fixture.repository, to, { recursive: true });
+}
+
+function describeTask(_: unknown, index: number): object {
+  const id = `task-${String(index + 1).padStart(4, "0")}`;
+  return {
+    id,
+    name: `Write ${id}`,
+    files: { reads: [], writes: [`out/${id}.txt`] },
+    spec: `Write out/${id}.txt.`,
+  };
+}
+
+async function writeSources(repository: string): Promise<void> {
+  await mkdir(join(repository, ".mycelium"), { recursive: true });
+  await writeFile(join(repository, ".mycelium", "config.yaml"), CONFIG);
+  await writeFile(join(repository, ".gitignore"), ".mycelium/\n");
+  await writeFile(join(repository, "README.md"), "# Fixture\n");
+  for (let folder = 0; folder < FOLDERS; folder += 1) {
+    const path = join(repository, "src", `part-${folder}`);
+    await mkdir(path, { recursive: true });
+    for (let file = 0; file < FILES_A_FOLDER; file += 1) {
+      const line = `export const value = "part ${folder}, file ${file}";\n`;
+      await writeFile(join(path, `file-${file}.js`), line.repeat(LINES_A_FILE));
+    }
+  }
+}
+
+async function run(
+  command: readonly [string, ...string[]],
+  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+): Promise<void> {
+  const { ending, stdout, stderr } = await runProcess({
+    command,
+    cwd,
+    env,
+    timeoutMs: PREPARE_TIMEOUT_MS,
+    outputBytesMax: OUTPUT_BYTES_MAX,
+  });
+  if (ending.kind === "exited" && ending.code === 0) return;
+  const said = Buffer.concat([stdout.bytes, stderr.bytes]).toString();
+  throw new Error(`${command.join(" ")}: ${JSON.stringify(ending)}\n${said}`);
+}

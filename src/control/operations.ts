@@ -1,0 +1,28 @@
+import { clean } from "./operations/clean.ts";
+import { follow } from "./operations/follow.ts";
+import { init } from "./operations/init.ts";
+import { failures, queryLog, searchLog, summarize, timeline } from "./operations/logs.ts";
+import { plan } from "./operations/plan.ts";
+import { listRuns, status } from "./operations/reports.ts";
+import { resume } from "./operations/resume.ts";
+import { previewRun, run } from "./operations/run.ts";
+
+export { perform, type Operation, type OperationContext } from "./operation.ts";
+
+/** Everything that Mycelium can be asked to do. Every face offers these and nothing else. */
+export const OPERATIONS = {
+  init,
+  plan,
+  run,
+  previewRun,
+  resume,
+  status,
+  listRuns,
+  queryLog,
+  searchLog,
+  timeline,
+  failures,
+  summarize,
+  follow,
+  clean,
+} as const;

@@ -1,0 +1,42 @@
+/**
+ * Named moments between "recorded" and "done". Tests end the process at one of them, as a power cut
+ * would, and require that recovery reaches the same end; elsewhere they do nothing.
+ */
+export const CRASH_POINTS = [
+  "run.recorded",
+  "attempt.recorded",
+  "workspace.created",
+  "agent.ended",
+  "checkpoint.made",
+  "bundle.imported",
+  "task.validated",
+  "manifest.rescoped",
+  "landing.candidate-built",
+  "landing.receipts-written",
+  "landing.intended",
+  "landing.checkout-advanced",
+  "landing.ref-moved",
+  "landing.recorded",
+  "run.settled",
+] as const;
+
+export type CrashPoint = (typeof CRASH_POINTS)[number];
+
+let armed: { readonly point: CrashPoint; left: number } | null = null;
+
+/** `NAME` or `NAME:N` for the N-th time it is reached. An unknown name is an error. */
+export function armCrashPoint(specification: string): void {
+  const [name, times] = specification.split(":");
+  const point = CRASH_POINTS.find((known) => known === name);
+  const left = times === undefined ? 1 : Number(times);
+  if (point === undefined || !Number.isInteger(left) || left < 1) {
+    throw new Error(`unknown crash point ${JSON.stringify(specification)}`);
+  }
+  armed = { point, left };
+}
+
+export function crashPoint(point: CrashPoint): void {
+  if (armed?.point !== point) return;
+  armed.left -= 1;
+  if (armed.left === 0) process.kill(process.pid, "SIGKILL");
+}

@@ -1,0 +1,136 @@
+import type { Generated } from "kysely";
+import type { RunState } from "../domain/run.ts";
+import type { TaskState } from "../domain/task.ts";
+
+/**
+ * One row type a table. Times are RFC 3339 in UTC; JSON is text; a boolean is 0 or 1: the common
+ * ground of SQLite and PostgreSQL.
+ */
+export interface Tables {
+  schema_migrations: { version: number; name: string; applied_at: string };
+  runs: RunsTable;
+  tasks: TasksTable;
+  attempts: AttemptsTable;
+  landings: LandingsTable;
+  landing_commits: LandingCommitsTable;
+  events: EventsTable;
+  leases: LeasesTable;
+}
+
+export interface RunsTable {
+  id: string;
+  /** The repository's common git directory: what the run lease is named after. */
+  repository: string;
+  /** Where the configuration file lies, so that `resume` finds it from anywhere. */
+  config_path: string;
+  branch: string;
+  base_commit: string;
+  status: RunState;
+  stop_reason: string | null;
+  stop_message: string | null;
+  agent: string;
+  workspace_kind: string;
+  max_parallel: number;
+  started_at: string;
+  ended_at: string | null;
+}
+
+export interface TasksTable {
+  run_id: string;
+  task_id: string;
+  ordinal: number;
+  name: string;
+  state: TaskState;
+  /** Folder of the manifest, for rescopes to write back to. */
+  folder: string | null;
+  manifest: string;
+  spec: string;
+  /** SHA-256 of the normalised manifest and spec as planned. */
+  fingerprint: string;
+  /** Attempts made, over the whole life of the run. */
+  attempts: number;
+  /** Attempts that count against `max_attempts`; set back when the task is reopened. */
+  tries: number;
+  /** What the next attempt should know of the one before. */
+  feedback: string | null;
+  /** The attempt whose workspace the next one goes on in; `null` starts afresh. */
+  continue_token: number | null;
+  /** What a validated task would land: the worker's commit and the base it stands on. */
+  source_commit: string | null;
+  source_base: string | null;
+  landed_commit: string | null;
+  /** Why it failed, was skipped or waits for a person. */
+  reason: string | null;
+  message: string | null;
+  started_at: string | null;
+  ended_at: string | null;
+}
+
+export type AttemptStatus = "running" | "validated" | "rejected" | "lost" | "interrupted";
+
+export interface AttemptsTable {
+  /** Grows over all runs and is never issued twice: the fence of whatever an attempt brings back. */
+  token: Generated<number>;
+  run_id: string;
+  task_id: string;
+  number: number;
+  status: AttemptStatus;
+  reason: string | null;
+  base_commit: string;
+  source_commit: string | null;
+  agent: string;
+  workspace_id: string;
+  input_tokens: Generated<number>;
+  cached_input_tokens: Generated<number>;
+  output_tokens: Generated<number>;
+  reasoning_output_tokens: Generated<number>;
+  /** `null` where nobody knows. */
+  cost_usd: Generated<number | null>;
+  /** Verdicts of its gates, as JSON, for the receipt. */
+  verdicts: Generated<string>;
+  started_at: string;
+  ended_at: string | null;
+}
+
+export type LandingStatus = "intended" | "landed" | "abandoned";
+
+export interface LandingsTable {
+  id: Generated<number>;
+  run_id: string;
+  status: LandingStatus;
+  base_commit: string;
+  tip_commit: string;
+  created_at: string;
+  settled_at: string | null;
+}
+
+export interface LandingCommitsTable {
+  landing_id: number;
+  run_id: string;
+  task_id: string;
+  token: number;
+  commit_id: string;
+}
+
+export interface EventsTable {
+  seq: Generated<number>;
+  run_id: string;
+  task_id: string | null;
+  attempt: number | null;
+  workspace_id: string | null;
+  ticket_id: string | null;
+  type: string;
+  ts: string;
+  v: number;
+  payload: string;
+}
+
+export interface LeasesTable {
+  name: string;
+  /** Grows with every change of owner. */
+  token: number;
+  /** Who holds it, as JSON: host, process and its identity, and what for. */
+  holder: string;
+  /** RFC 3339 by the store's clock. */
+  expires_at: string;
+}

@@ -1,0 +1,64 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Result } from "../domain/failure.ts";
+import { writeRepository } from "./local-clone.ts";
+import { runGit } from "./local-git.ts";
+import type { LocalLayout, SeedRecord } from "./local-layout.ts";
+import { readWorkerHead } from "./worker-head.ts";
+import { codeOf, workspaceFailure } from "./workspace-failure.ts";
+
+export interface CollectRequest {
+  readonly layout: LocalLayout;
+  readonly seed: SeedRecord;
+  readonly base: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly bundleBytesMax: number;
+}
+
+/**
+ * Nobody reads a bundle twice: speed before size. And nothing that only claims to know what objects
+ * hold is asked: commit graphs and their like are the worker's too.
+ */
+const PACKING = [
+  "pack.threads=1",
+  "pack.compression=1",
+  "pack.window=0",
+  "pack.useBitmaps=false",
+  "core.commitGraph=false",
+  "core.multiPackIndex=false",
+].flatMap((setting) => ["-c", setting]);
+
+/**
+ * Bundles a worker's commits with one git process that never sees the worker's repository as such:
+ * a repository of our own borrows its objects, so that the worker's configuration, hooks, refs,
+ * replacements and attributes mean nothing here. The worst that crafted objects can do is to fail
+ * or to take until the timeout.
+ */
+export async function collectBundle(
+  request: CollectRequest,
+): Promise<Result<{ readonly bundle: string | null; readonly head: string }>> {
+  const { layout, seed, base } = request;
+  const head = await readWorkerHead(layout.repository);
+  if (!head.ok) return head;
+  if (head.value === base) return { ok: true, value: { bundle: null, head: base } };
+  const gitDir = join(layout.outbox, "collector.git");
+  const objects = [join(layout.repository, ".git/objects"), join(seed.gitDir, "objects")];
+  const bundle = join(layout.outbox, `${head.value}.bundle`);
+  try {
+    rmSync(gitDir, { recursive: true, force: true });
+    writeRepository({ gitDir, seed, objects, head: head.value });
+  } catch (error) {
+    if (codeOf(error) === "") throw error;
+    return workspaceFailure(`cannot write ${gitDir}: ${String(error)}`, { cause: error });
+  }
+  const made = await runGit({
+    arguments: [...PACKING, "bundle", "create", "-q", bundle, `${base}..HEAD`],
+    gitDir,
+    cwd: layout.outbox,
+    env: request.env,
+    timeoutMs: request.timeoutMs,
+    fileBytesMax: request.bundleBytesMax,
+  });
+  return made.ok ? { ok: true, value: { bundle, head: head.value } } : made;
+}

@@ -1,0 +1,24 @@
+import type { Failure, FailureContext } from "../domain/failure.ts";
+
+const DISK_HINT = "free some space, then `mycelium resume`";
+
+/** A failure of a workspace, or of the disk below it where the text or the error says so. */
+export function workspaceFailure(
+  message: string,
+  context: FailureContext = {},
+): { readonly ok: false; readonly failure: Failure } {
+  const details = context.details ?? {};
+  const isDiskFull =
+    /No space left on device|Disk quota exceeded/i.test(message) ||
+    ["ENOSPC", "EDQUOT"].includes(codeOf(context.cause));
+  const failure: Failure = isDiskFull
+    ? { code: "disk-full", message, details, hint: DISK_HINT }
+    : { code: "workspace-failed", message, details, hint: context.hint ?? null };
+  return { ok: false, failure };
+}
+
+/** The system's name of an error, such as `ENOENT`; empty for any other. */
+export function codeOf(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return typeof code === "string" ? code : "";
+}
