@@ -94,9 +94,10 @@ async function runMainJob(transcript: Transcript): Promise<void> {
     "cat >>.mycelium/config.yaml <<'END'\nagents:\n  command:\n    command: stand-in-agent\nEND",
   );
   say(
-    "The stand-in reads a specification and writes the files that are spelled out in it. It stands",
+    "(The stand-in writes the files that a specification spells out. It stands where a model's\n" +
+      "command line would stand.)",
   );
-  say("where `claude -p`, `codex exec` or a script of your own would stand.");
+  await show("git add .mycelium && git commit --quiet -m 'Set Mycelium up'");
 
   heading(
     "A plan becomes tasks: two that stand alone, one that needs another, one that is careless",
@@ -109,7 +110,7 @@ async function runMainJob(transcript: Transcript): Promise<void> {
   await show("mycelium status");
 
   heading("What landed, and the proof that goes with a commit");
-  await show("git log --format='%h %<(46)%s %(trailers:key=Mycelium-Task)' main");
+  await show("git log --format='%h  %<(42)%s%(trailers:key=Mycelium-Task,separator=%x20)' main");
   await show(
     "git notes --ref=mycelium show main | node --print 'JSON.stringify(JSON.parse(fs.readFileSync(0)), null, 2)'",
   );
@@ -147,8 +148,7 @@ async function keepPromises({ heading, ask, promise }: Transcript): Promise<void
 
 function wayBack(folder: string, { PATH, MYCELIUM_HOME }: Record<string, string>): string {
   const programs = PATH?.split(delimiter).slice(0, 2).join(delimiter);
-  return `
-Everything is kept in ${folder}. To look around:
+  return `Everything is kept in ${folder}. To look around:
 
   export MYCELIUM_HOME=${MYCELIUM_HOME} PATH=${programs}:$PATH
   cd ${join(folder, "wordkit")}

@@ -26,8 +26,8 @@ const OUTPUT_BYTES_MAX = 1_000_000;
 export function openTranscript(options: TranscriptOptions): Transcript {
   let broken = 0;
   return {
-    heading: (text) => write(`\n${paint("bold", text)}\n\n`),
-    say: (text) => write(`${text}\n`),
+    heading: (text) => write(`${paint("bold", text)}\n\n`),
+    say: (text) => write(`${text}\n\n`),
     show: async (command) => {
       write(`${paint("cyan", `$ ${command}`)}\n`);
       const result = await run(options, command, (chunk) => process.stdout.write(chunk));

@@ -3,7 +3,7 @@ import type { Usage } from "../domain/usage.ts";
 import { piecesOf, TEXT_CHARACTERS_MAX } from "./text-pieces.ts";
 import { isMeantAsReport, readUsageLine } from "./usage-line.ts";
 
-export type OutputStream = "stdout" | "stderr";
+type OutputStream = "stdout" | "stderr";
 
 export interface OutputSink {
   text(stream: OutputStream, text: string): void;

@@ -79,17 +79,18 @@ async function reportMisuse(
   terminal: Terminal,
 ): Promise<number> {
   if (error.exitCode === 0) return 0;
-  // A command that only holds others was called alone: its help was written already.
-  if (error.code === "commander.help") return MISUSE;
-  const { reportError } = await import("./report-error.ts");
-  const { Refusal } = await import("../domain/failure.ts");
-  const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
-  const hint = /\(Did you mean (.*)\?\)/s.exec(suggestion ?? "")?.[1];
-  const refusal = new Refusal("usage", message, {
-    hint: hint === undefined ? "`mycelium --help` shows what there is" : `did you mean ${hint}?`,
-  });
   const end = args.indexOf("--");
   const json = args.slice(0, end === -1 ? undefined : end).includes("--json");
+  // A command that only holds others was called alone: its help was written already.
+  const isAlone = error.code === "commander.help";
+  if (isAlone && !json) return MISUSE;
+  const { reportError } = await import("./report-error.ts");
+  const { Refusal } = await import("../domain/failure.ts");
+  const [said = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const nearest = /\(Did you mean (.*)\?\)/s.exec(suggestion ?? "")?.[1];
+  const refusal = new Refusal("usage", isAlone ? "the command is missing" : said, {
+    hint: nearest === undefined ? "`mycelium --help` shows what there is" : `did you mean ${nearest}?`,
+  });
   return reportError(refusal, { json, verbose: false, terminal });
 }
 

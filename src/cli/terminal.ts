@@ -55,7 +55,10 @@ async function ask(question: string, signal: AbortSignal): Promise<boolean> {
   const { createInterface } = await import("node:readline/promises");
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    lines.once("SIGINT", () => lines.close());
+    lines.once("SIGINT", () => {
+      process.stderr.write("\n");
+      lines.close();
+    });
     const closed = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
     const answer = await Promise.race([lines.question(question, { signal }), closed]);
     return /^y(?:es)?$/i.test(answer.trim());

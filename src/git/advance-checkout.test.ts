@@ -229,6 +229,17 @@ describe("advanceCheckout", () => {
     expect(await rig.isAt(rig.from)).toBe(true);
   });
 
+  test.each(["secret.ignored", "turned/kept.ignored"])(
+    "is blocked by %s alone, which git would overwrite or remove without a word",
+    async (name) => {
+      await using rig = await makeRig();
+      await writeFile(rig.file(name), "mine\n");
+      expect(await rig.advance()).toMatchObject({ kind: "blocked", paths: [name] });
+      expect(await rig.read(name)).toBe("mine\n");
+      expect(await rig.isAt(rig.from)).toBe(true);
+    },
+  );
+
   test("is blocked by an untracked file even where others are written already", async () => {
     await using rig = await makeRig();
     await writeFile(rig.file("edited.txt"), "after\n");

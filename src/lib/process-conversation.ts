@@ -11,7 +11,7 @@ export interface ConversationRequest extends StartRequest {
   readonly answerBytesMax: number;
 }
 
-export interface Question {
+interface Question {
   /** Written as it is: lines need their line ends. */
   readonly input: string;
   /** The answer is complete when the output ends with this line (its line end excluded). */
@@ -19,7 +19,7 @@ export interface Question {
   readonly timeoutMs: number;
 }
 
-export type Answer =
+type Answer =
   /** Everything before the sentinel. */
   | { readonly kind: "answered"; readonly bytes: Buffer }
   /** The program is ended: later questions answer `ended`. */

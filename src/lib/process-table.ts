@@ -78,6 +78,14 @@ export function carriesMarker(pid: number, marker: string): boolean {
   }
 }
 
+let pidMax: number | null = null;
+
+/** How many pids there are before they start again from the bottom; 0 where nobody tells. */
+export function countPids(): number {
+  pidMax ??= (HAS_PROC && Number(readSmall("/proc/sys/kernel/pid_max"))) || 0;
+  return pidMax;
+}
+
 let bootId: string | null = null;
 
 /**

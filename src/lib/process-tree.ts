@@ -1,6 +1,7 @@
 import { systemClock } from "./clock.ts";
 import {
   carriesMarker,
+  countPids,
   findProcess,
   lastPid,
   listPids,
@@ -25,8 +26,8 @@ const KILL_DEADLINE_MS = 5_000;
 /** Looks follow each other after 5, 10, 20, 40 and then every 50 ms. */
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 50;
-/** No machine gives out all its pids in so short a time. */
-const PIDS_WRAP_AFTER_MS = 1_000;
+/** More than a busy machine starts: in a shorter time than this takes, pids do not wrap around. */
+const PIDS_PER_MS_MAX = 40;
 
 /**
  * Ends a whole tree: its process group and session, all descendants, and every process that
@@ -75,8 +76,8 @@ function groupExists(pid: number): boolean {
 /** Pids grow until they wrap, so those below the first process's are older than the command. */
 function findMarkedSince(root: TreeRoot, marker: string): boolean {
   const newest = lastPid();
-  const hasWrapped =
-    newest < root.pid || systemClock.monotonic() - root.startedAtMs > PIDS_WRAP_AFTER_MS;
+  const elapsedMs = systemClock.monotonic() - root.startedAtMs;
+  const hasWrapped = newest < root.pid || elapsedMs * PIDS_PER_MS_MAX > countPids();
   return listPids().some((pid) => {
     if (!hasWrapped && (pid < root.pid || pid > newest)) return false;
     const found = findProcess(pid);

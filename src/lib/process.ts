@@ -23,7 +23,8 @@ export interface ProcessRequest {
   readonly signal?: AbortSignal;
   /**
    * `NAME=value` that stands in the environment of every process of the tree. By it, processes
-   * that left the group and lost their parent are found and ended as well.
+   * that left the group and lost their parent are found and ended as well. No other command that
+   * runs at the same time may have it.
    */
   readonly marker?: string;
 }

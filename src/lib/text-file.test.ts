@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -51,5 +52,14 @@ test("follows links only where that is allowed", async () => {
   expect(await readTextFile(link, { ...limits, followLinks: true })).toEqual({
     ok: true,
     text: "text",
+  });
+});
+
+test("does not wait for a pipe that nobody writes to", async () => {
+  await using folder = await temporaryFolder();
+  const pipe = join(folder.path, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  expect(await readTextFile(pipe, limits)).toMatchObject({
+    message: expect.stringMatching(/not a regular/),
   });
 });

@@ -94,6 +94,14 @@ test("after a crash at any step the new tasks are completed, and no id is ever t
   }
 });
 
+test("planning anew over an interrupted planning leaves nothing of either", async () => {
+  await using folder = await temporaryFolder();
+  const interrupted = join(folder.path, "interrupted");
+  await prepareInterrupted(folder.path, interrupted);
+  await replaceTaskFolders(interrupted, "/plan.md", [task("009", "Nine")]);
+  expect(await listTaskFolders(interrupted)).toEqual(["009-nine"]);
+});
+
 test("a crash before the new tasks are ready leaves the old ones", async () => {
   await using folder = await temporaryFolder();
   await replaceTaskFolders(folder.path, "/plan.md", OLD);

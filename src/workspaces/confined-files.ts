@@ -4,7 +4,10 @@ import { basename, dirname, isAbsolute, join, relative, resolve } from "node:pat
 import type { Result } from "../domain/failure.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
-/** Where a path is looked up: relative ones below `base`, and none outside `root`. */
+/**
+ * Where a path is looked up: relative ones below `base`, and none outside `root`. That holds against
+ * whatever links are there already, not against a program that puts one up at the same moment.
+ */
 export interface Confinement {
   /** Without symbolic links. */
   readonly root: string;

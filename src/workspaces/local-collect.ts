@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { lstatSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
 import { writeRepository } from "./local-clone.ts";
@@ -38,27 +38,40 @@ const PACKING = [
 export async function collectBundle(
   request: CollectRequest,
 ): Promise<Result<{ readonly bundle: string | null; readonly head: string }>> {
-  const { layout, seed, base } = request;
+  const { layout, base } = request;
   const head = await readWorkerHead(layout.repository);
   if (!head.ok) return head;
   if (head.value === base) return { ok: true, value: { bundle: null, head: base } };
-  const gitDir = join(layout.outbox, "collector.git");
-  const objects = [join(layout.repository, ".git/objects"), join(seed.gitDir, "objects")];
-  const bundle = join(layout.outbox, `${head.value}.bundle`);
-  try {
-    rmSync(gitDir, { recursive: true, force: true });
-    writeRepository({ gitDir, seed, objects, head: head.value });
-  } catch (error) {
-    if (codeOf(error) === "") throw error;
-    return workspaceFailure(`cannot write ${gitDir}: ${String(error)}`, { cause: error });
-  }
+  const folder = prepare(request, head.value);
+  if (!folder.ok) return folder;
+  const bundle = join(folder.value, "commits.bundle");
   const made = await runGit({
     arguments: [...PACKING, "bundle", "create", "-q", bundle, `${base}..HEAD`],
-    gitDir,
-    cwd: layout.outbox,
+    gitDir: repositoryIn(folder.value),
+    cwd: folder.value,
     env: request.env,
     timeoutMs: request.timeoutMs,
     fileBytesMax: request.bundleBytesMax,
   });
   return made.ok ? { ok: true, value: { bundle, head: head.value } } : made;
+}
+
+/** A new folder with the repository that collects: whatever a worker put into its place is not met. */
+function prepare({ layout, seed }: CollectRequest, head: string): Result<string> {
+  const objects = [join(layout.repository, ".git/objects"), join(seed.gitDir, "objects")];
+  try {
+    if (!lstatSync(layout.outbox).isDirectory()) {
+      return workspaceFailure(`${layout.outbox} is not a folder any more`);
+    }
+    const folder = mkdtempSync(join(layout.outbox, "collected-"));
+    writeRepository({ gitDir: repositoryIn(folder), seed, objects, head });
+    return { ok: true, value: folder };
+  } catch (error) {
+    if (codeOf(error) === "") throw error;
+    return workspaceFailure(`cannot collect: ${String(error)}`, { cause: error });
+  }
+}
+
+function repositoryIn(folder: string): string {
+  return join(folder, "collector.git");
 }

@@ -100,9 +100,24 @@ test("a bundle beyond its limit is a failure, not a full disk", async () => {
     ok: false,
     failure: { code: "workspace-failed" },
   });
-  const { bundle } = { bundle: (await readdir(join(rig.root, "one/outbox"))).find(isBundle) };
-  const size = bundle === undefined ? 0 : (await lstat(join(rig.root, "one/outbox", bundle))).size;
-  expect(size).toBeLessThanOrEqual(100_352);
+  const outbox = join(rig.root, "one/outbox");
+  for (const path of await readdir(outbox, { recursive: true })) {
+    expect((await lstat(join(outbox, path))).size).toBeLessThanOrEqual(100_352);
+  }
+});
+
+test("what a worker put into the outbox is not written through", async () => {
+  await using rig = await localRig();
+  await using seed = await seedRepository();
+  const workspace = await makeWorkspace(rig, seed);
+  await output(
+    workspace,
+    "git commit -q --allow-empty -m x; mv ../outbox ../away; ln -s / ../outbox",
+  );
+  expect(await workspace.collect(seed.head)).toMatchObject({
+    ok: false,
+    failure: { message: expect.stringContaining("not a folder any more") },
+  });
 });
 
 test("processes of another home are not taken for leftovers of an equal id", async () => {
@@ -148,8 +163,6 @@ test("folders that are too deep for a path are removed", async () => {
   await workspace.destroy();
   expect(await readdir(rig.root)).toEqual([]);
 });
-
-const isBundle = (name: string): boolean => name.includes("bundle");
 
 async function isFile(path: string): Promise<boolean> {
   return lstat(path).then(

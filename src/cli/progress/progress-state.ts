@@ -6,6 +6,8 @@ export interface ProgressState {
   readonly total: number;
   readonly settled: ReadonlySet<string>;
   readonly landed: number;
+  /** Tasks that passed their gates and wait for their landing. */
+  readonly waiting: ReadonlySet<string>;
   /** Tasks that are worked on, in the order in which they were begun. */
   readonly running: ReadonlyMap<string, RunningTask>;
   /** Tasks of the candidate that is being proved. */
@@ -22,21 +24,32 @@ export const NO_PROGRESS: ProgressState = {
   total: 0,
   settled: new Set(),
   landed: 0,
+  waiting: new Set(),
   running: new Map(),
   landing: [],
   tokens: 0,
 };
 
-/** What a run's tasks are and which of them are settled, where it is gone on with. */
-export function standing(
-  tasks: readonly { readonly id: string; readonly state: string; readonly landed_commit: string | null }[],
-): ProgressState {
-  const complete = tasks.filter(({ state }) => state === "complete");
+export interface Standing {
+  readonly tasks: readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly landed_commit: string | null;
+  }[];
+  readonly usage: { readonly tokens: number | null };
+}
+
+/** How a run stands that is gone on with. */
+export function standing({ tasks, usage }: Standing): ProgressState {
+  const inState = (wanted: string): ReadonlySet<string> =>
+    new Set(tasks.filter(({ state }) => state === wanted).map(({ id }) => id));
   return {
     ...NO_PROGRESS,
     total: tasks.length,
-    settled: new Set(complete.map(({ id }) => id)),
+    settled: inState("complete"),
     landed: tasks.filter(({ landed_commit }) => landed_commit !== null).length,
+    waiting: inState("validated"),
+    tokens: usage.tokens ?? 0,
   };
 }
 
@@ -78,27 +91,41 @@ function advanceTask(
   }
   switch (event.type) {
     case "attempt.ended":
-      return without(state, id);
+      return { ...state, running: without(state.running, id) };
+    case "task.validated":
+      return { ...state, waiting: new Set(state.waiting).add(id) };
+    case "task.sent_back":
+      return { ...state, waiting: lacking(state.waiting, id) };
     case "task.completed": {
       const landed = state.landed + (event.payload["commit"] === null ? 0 : 1);
-      return { ...without(state, id), landed, settled: new Set(state.settled).add(id) };
+      return { ...settle(state, id), landed };
     }
     case "task.failed":
     case "task.skipped":
     case "task.review_requested":
-      return { ...without(state, id), settled: new Set(state.settled).add(id) };
-    case "task.reopened": {
-      const settled = new Set(state.settled);
-      settled.delete(id);
-      return { ...state, settled };
-    }
+      return settle(state, id);
+    case "task.reopened":
+      return { ...state, settled: lacking(state.settled, id) };
     default:
       return state;
   }
 }
 
-function without(state: ProgressState, id: string): ProgressState {
-  const running = new Map(state.running);
-  running.delete(id);
-  return { ...state, running };
+function settle(state: ProgressState, id: string): ProgressState {
+  return {
+    ...state,
+    settled: new Set(state.settled).add(id),
+    waiting: lacking(state.waiting, id),
+    running: without(state.running, id),
+  };
+}
+
+function lacking(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
+  return ids.difference(new Set([id]));
+}
+
+function without<T>(entries: ReadonlyMap<string, T>, id: string): ReadonlyMap<string, T> {
+  const rest = new Map(entries);
+  rest.delete(id);
+  return rest;
 }

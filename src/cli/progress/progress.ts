@@ -42,8 +42,8 @@ export function openProgress({ terminal, errorStyle, globals }: Session): Progre
   })();
   return {
     listeners: {
-      onStart: ({ tasks }) => {
-        state = standing(tasks);
+      onStart: (report) => {
+        state = standing(report);
       },
       onEvent: (event) => {
         const nowMs = clock.monotonic();
@@ -64,6 +64,7 @@ export function openProgress({ terminal, errorStyle, globals }: Session): Progre
 
 /** Told by others, or too small to be told: the status line and `-v` have them. */
 const LEFT_OUT: ReadonlySet<EventType> = new Set([
+  "agent.ended",
   "attempt.started",
   "attempt.ended",
   "landing.proposed",

@@ -11,13 +11,14 @@ export function statusLine(
   times: { readonly startedMs: number; readonly nowMs: number },
   lengthMax: number,
 ): string {
-  const { total, settled, landed, running, landing, tokens } = state;
+  const { total, settled, landed, waiting, running, landing, tokens } = state;
   const named = [...running].slice(0, TASKS_NAMED_MAX).map(([id, { phase, startedMs }]) => {
     return `${id} ${phase} ${durationText(times.nowMs - startedMs)}`;
   });
   const more = running.size - named.length;
   const parts = [
     `${settled.size}/${total} done, ${landed} landed`,
+    ...(waiting.size > 0 ? [`${waiting.size} to land`] : []),
     ...(named.length > 0 ? [named.join(", ") + (more > 0 ? ` +${more}` : "")] : []),
     ...(landing.length > 0 ? [`proving ${landingText(landing)}`] : []),
     ...(tokens > 0 ? [countText(tokens, "token")] : []),
