@@ -44,7 +44,7 @@ const SIZES_HEAD = [
   "ratio",
   "a task",
   "git a task",
-  "script's",
+  "script's git",
   "peak memory",
 ];
 
@@ -82,18 +82,23 @@ function machineLines({ at, machine, sizes }: Figures): readonly string[] {
   return [`measured: ${at}, medians of ${runs}, both contenders in turn`, ...facts];
 }
 
-function alignColumns(table: Table): string {
-  const widths = (table[0] ?? []).map((_, column) =>
-    Math.max(...table.map((row) => (row[column] ?? "").length)),
-  );
-  const align = (row: readonly string[]): string =>
-    row.map((cell, column) => pad(cell, widths[column] ?? 0, column)).join("  ");
-  return table.map((row) => align(row).trimEnd()).join("\n");
-}
-
 /** Numbers stand to the right, under their heads; words to the left. */
-function pad(cell: string, width: number, column: number): string {
-  return column === 0 || !/^[\d.,]/.test(cell) ? cell.padEnd(width) : cell.padStart(width);
+function alignColumns(table: Table): string {
+  const [head = [], ...rows] = table;
+  const columns = head.map((title, column) => {
+    const cells = rows.map((row) => row[column] ?? "");
+    const isNumeric = column > 0 && cells.every((cell) => /^\d/.test(cell));
+    return { isNumeric, width: Math.max(...[title, ...cells].map(({ length }) => length)) };
+  });
+  const line = (row: readonly string[]): string =>
+    columns
+      .map(({ isNumeric, width }, column) => {
+        const cell = row[column] ?? "";
+        return isNumeric ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join("  ")
+      .trimEnd();
+  return table.map(line).join("\n");
 }
 
 function markdownTable(table: Table): string {

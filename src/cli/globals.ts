@@ -11,8 +11,14 @@ export interface Globals {
 
 export function addGlobals(program: Command): void {
   program
-    .option("--config <file>", "configuration file (default: .mycelium/config.yaml of the repository)")
-    .option("--home <dir>", "folder for the database, logs and workspaces (default: $MYCELIUM_HOME or ~/.mycelium)")
+    .option(
+      "--config <file>",
+      "configuration file (default: .mycelium/config.yaml of the repository)",
+    )
+    .option(
+      "--home <dir>",
+      "folder for the database, logs and workspaces (default: $MYCELIUM_HOME or ~/.mycelium)",
+    )
     .option("--json", "print one JSON object instead of text")
     .option("--no-color", "no colours")
     .option("-v, --verbose", "more detail; with errors, where in the program they arose");

@@ -38,7 +38,9 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
 function makeProgram(version: string, terminal: Terminal, run: Runner): Command {
   const program = new Command("mycelium");
   program
-    .description("Runs a swarm of coding agents on a git repository and lets only proven work land.")
+    .description(
+      "Runs a swarm of coding agents on a git repository and lets only proven work land.",
+    )
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "show this, or a command's own help")
     .configureHelp({ showGlobalOptions: true, styleTitle: (title) => title })
@@ -89,7 +91,8 @@ async function reportMisuse(
   const [said = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
   const nearest = /\(Did you mean (.*)\?\)/s.exec(suggestion ?? "")?.[1];
   const refusal = new Refusal("usage", isAlone ? "the command is missing" : said, {
-    hint: nearest === undefined ? "`mycelium --help` shows what there is" : `did you mean ${nearest}?`,
+    hint:
+      nearest === undefined ? "`mycelium --help` shows what there is" : `did you mean ${nearest}?`,
   });
   return reportError(refusal, { json, verbose: false, terminal });
 }

@@ -103,7 +103,7 @@ function resolveRepository(file: string, configured: string | undefined): string
 
 function invalid(file: string, problems: readonly Problem[]): Refusal {
   return new Refusal("config-invalid", `${file} is not valid:\n${listProblems(problems)}`, {
-    hint: problems[0]?.hint ?? "correct the file; docs/configuration.md describes every key",
+    hint: problems[0]?.hint ?? "correct the file; Mycelium's docs/configuration.md has every key",
     details: { file, path: problems[0]?.path ?? null, problems },
   });
 }

@@ -8,9 +8,13 @@ export function armCrashPointOf({ crashAt }: Pick<Environment, "crashAt">): void
   try {
     armCrashPoint(crashAt);
   } catch (error) {
-    throw new Refusal("usage", `MYCELIUM_CRASH_AT: ${error instanceof Error ? error.message : ""}`, {
-      hint: `unset it; it is for tests, and known are ${CRASH_POINTS.join(", ")}`,
-      cause: error,
-    });
+    throw new Refusal(
+      "usage",
+      `MYCELIUM_CRASH_AT: ${error instanceof Error ? error.message : ""}`,
+      {
+        hint: `unset it; it is for tests, and known are ${CRASH_POINTS.join(", ")}`,
+        cause: error,
+      },
+    );
   }
 }

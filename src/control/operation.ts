@@ -24,7 +24,10 @@ export interface OperationContext {
 }
 
 /** One thing that Mycelium can be asked to do, through whatever face. */
-export interface Operation<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
+export interface Operation<
+  Input extends z.ZodType = z.ZodType,
+  Output extends z.ZodType = z.ZodType,
+> {
   /** Dotted, imperative: `logs.query`. */
   readonly name: string;
   /** One line for people, without a full stop. */

@@ -40,7 +40,9 @@ const DESCRIPTIONS: Descriptions = {
     `validated: ${countText(files, "file")} in ${commitText(commit)}`,
   "task.sent_back": ({ reason, feedback }) => `sent back (${reason})${colon(feedback)}`,
   "task.completed": ({ commit }) =>
-    commit === null ? "complete: nothing had to change" : `complete: landed as ${commitText(commit)}`,
+    commit === null
+      ? "complete: nothing had to change"
+      : `complete: landed as ${commitText(commit)}`,
   "task.failed": ({ reason, message }) => `failed (${reason})${colon(message)}`,
   "task.review_requested": ({ reason, message }) =>
     `waits for a person (${reason})${colon(message)}`,
@@ -82,7 +84,8 @@ const DESCRIPTIONS: Descriptions = {
     found === null
       ? "the branch is gone"
       : `somebody else moved the branch to ${commitText(found)}; tried again on top of it`,
-  "landing.landed": ({ tasks, tip }) => `landed ${listText(tasks)}: the branch is at ${commitText(tip)}`,
+  "landing.landed": ({ tasks, tip }) =>
+    `landed ${listText(tasks)}: the branch is at ${commitText(tip)}`,
   "checkout.updated": ({ path, to }) => `checkout ${path} brought to ${commitText(to)}`,
 };
 

@@ -84,9 +84,7 @@ test("a search finds text in any payload, whatever its case, and shows its line"
     gates: [{ gate: "doctor", answer: "fail", outputTail: `${"x".repeat(400)} needle` }],
     rejected: "doctor-failed",
   });
-  const found = logMatchesSchema.parse(
-    await searchLogs(home.store, { text: "nEEdle", limit: 10 }),
-  );
+  const found = logMatchesSchema.parse(await searchLogs(home.store, { text: "nEEdle", limit: 10 }));
   expect(found.matches).toMatchObject([
     { field: "text", excerpt: "the Needle is here", event: { task_id: "1" } },
     { field: "output_tail", excerpt: `…${"x".repeat(119)} needle`, event: { task_id: "2" } },
@@ -95,7 +93,9 @@ test("a search finds text in any payload, whatever its case, and shows its line"
   expect(one).toMatchObject({ matches: [{ field: "text" }], has_more: true });
   const ofTask = await searchLogs(home.store, { text: "needle", taskId: "2", limit: 10 });
   expect(ofTask.matches).toHaveLength(1);
-  expect(await searchLogs(home.store, { text: "absent", limit: 10 })).toMatchObject({ matches: [] });
+  expect(await searchLogs(home.store, { text: "absent", limit: 10 })).toMatchObject({
+    matches: [],
+  });
 });
 
 test("a search goes through more events than are read at once", async () => {
@@ -147,7 +147,11 @@ test("failures are listed with their reasons and the end of the output", async (
     { what: "doctor fail", reason: "exit code 1: `npm test`", detail: outputTail, attempt: 1 },
     { what: "retry", reason: "doctor-failed", detail: "`npm test` said no" },
     { what: "task failed", reason: "agent-failed", task_id: "2" },
-    { what: "run failed", reason: "task-failed: 1 of 2 tasks did not land", detail: "see the logs" },
+    {
+      what: "run failed",
+      reason: "task-failed: 1 of 2 tasks did not land",
+      detail: "see the logs",
+    },
   ]);
   expect((await listFailures(home.store, { taskId: "2" })).failures).toHaveLength(1);
 });

@@ -78,10 +78,7 @@ function excerptAt(text: string, at: number, length: number): string {
   const lineStart = text.lastIndexOf("\n", at - 1) + 1;
   const lineEnd = text.indexOf("\n", at + length);
   const start = Math.max(lineStart, at - EXCERPT_SIDE_MAX);
-  const end = Math.min(
-    lineEnd === -1 ? text.length : lineEnd,
-    at + length + EXCERPT_SIDE_MAX,
-  );
+  const end = Math.min(lineEnd === -1 ? text.length : lineEnd, at + length + EXCERPT_SIDE_MAX);
   const cutBefore = start > lineStart ? "…" : "";
   const cutAfter = end < (lineEnd === -1 ? text.length : lineEnd) ? "…" : "";
   return cutBefore + text.slice(start, end) + cutAfter;

@@ -100,7 +100,9 @@ function spendOf(stories: readonly TaskStory[]): string {
     0,
   );
   const known = spendText(tokens, cost);
-  return silent.length === 0 ? known : `at least ${known}; ${countText(silent.length, "task")} unknown`;
+  return silent.length === 0
+    ? known
+    : `at least ${known}; ${countText(silent.length, "task")} unknown`;
 }
 
 /** How many of the slowest things are named. */

@@ -1,7 +1,14 @@
 import { usageSchema, totalTokens } from "../domain/usage.ts";
-import type { RecordedEvent } from "../domain/event.ts";
+import type { EventPayload, RecordedEvent } from "../domain/event.ts";
 import type { TypedEvent } from "../store/events.ts";
-import { commitText, costText, countText, durationText, firstLine, listText } from "../domain/words.ts";
+import {
+  commitText,
+  costText,
+  countText,
+  durationText,
+  firstLine,
+  listText,
+} from "../domain/words.ts";
 
 /** What the events of one task add up to. */
 export interface TaskStory {
@@ -61,9 +68,9 @@ export function isStoryEvent(event: Pick<RecordedEvent, "type">): event is Story
 
 /** Adds an event to its task's story. */
 export function tellEvent(story: TaskStory, event: StoryEvent): void {
-  const ending = endingAfter(event);
+  const ending = tell(ENDINGS, event);
   if (ending !== null) story.ending = ending;
-  const turn = turnIn(event);
+  const turn = tell(TURNS, event);
   if (turn !== null) story.turns.push(turn);
   if (event.type === "task.started") story.name = event.payload.name;
   if (event.type === "attempt.started") {
@@ -95,56 +102,46 @@ export function storyText(story: TaskStory): string {
   return sentences.filter((sentence) => sentence !== "").join(" ");
 }
 
-function endingAfter(event: StoryEvent): string | null {
-  switch (event.type) {
-    case "task.started":
-      return "is being worked on";
-    case "task.retried":
-    case "task.sent_back":
-    case "task.reopened":
-      return "waits for its next attempt";
-    case "task.validated":
-      return "is validated and has not landed yet";
-    case "task.completed":
-      return event.payload.commit === null
-        ? "is complete: nothing had to change"
-        : `landed as ${commitText(event.payload.commit)}`;
-    case "task.failed":
-      return `failed (${event.payload.reason}${after(event.payload.message)})`;
-    case "task.review_requested":
-      return `waits for a person (${event.payload.reason}${after(event.payload.message)})`;
-    case "task.skipped":
-      return `was skipped (${event.payload.reason}${after(event.payload.message)})`;
-    default:
-      return null;
-  }
+type Tellers = {
+  readonly [T in StoryEvent["type"]]?: (payload: EventPayload<T>) => string | null;
+};
+
+/** What one of the tellers says of an event, if one of them is for its type. */
+function tell(tellers: Tellers, event: StoryEvent): string | null {
+  const teller = tellers[event.type] as ((payload: unknown) => string | null) | undefined;
+  return teller?.(event.payload) ?? null;
 }
 
-function turnIn(event: StoryEvent): string | null {
-  switch (event.type) {
-    case "task.sent_back":
-      return `It was sent back (${event.payload.reason}).`;
-    case "task.reopened":
-      return `It was reopened after having been ${event.payload.previous_state}.`;
-    case "manifest.rescoped": {
-      const { added_files, added_locks } = event.payload;
-      return `Its manifest was widened by ${listText([...added_files, ...added_locks])}.`;
-    }
-    case "manifest.violated":
-      return event.payload.enforcement === "block"
-        ? `It wrote outside its manifest: ${listText(event.payload.violations.map(({ path }) => path))}.`
-        : null;
-    case "landing.conflicted":
-      return `It conflicted with the branch in ${listText(event.payload.paths)}.`;
-    case "budget.warn":
-    case "budget.block":
-      return `Budget: ${firstLine(event.payload.message)}.`;
-    case "agent.quota":
-      return "The agent's quota was used up.";
-    default:
-      return null;
-  }
-}
+/** How a task stands after an event, after "Task 3". */
+const ENDINGS: Tellers = {
+  "task.started": () => "is being worked on",
+  "task.retried": () => "waits for its next attempt",
+  "task.sent_back": () => "waits for its next attempt",
+  "task.reopened": () => "waits for its next attempt",
+  "task.validated": () => "is validated and has not landed yet",
+  "task.completed": ({ commit }) =>
+    commit === null ? "is complete: nothing had to change" : `landed as ${commitText(commit)}`,
+  "task.failed": ({ reason, message }) => `failed (${reason}${after(message)})`,
+  "task.review_requested": ({ reason, message }) =>
+    `waits for a person (${reason}${after(message)})`,
+  "task.skipped": ({ reason, message }) => `was skipped (${reason}${after(message)})`,
+};
+
+/** What happened on the way, as sentences. */
+const TURNS: Tellers = {
+  "task.sent_back": ({ reason }) => `It was sent back (${reason}).`,
+  "task.reopened": ({ previous_state }) => `It was reopened after having been ${previous_state}.`,
+  "manifest.rescoped": ({ added_files, added_locks }) =>
+    `Its manifest was widened by ${listText([...added_files, ...added_locks])}.`,
+  "manifest.violated": ({ enforcement, violations }) =>
+    enforcement === "block"
+      ? `It wrote outside its manifest: ${listText(violations.map(({ path }) => path))}.`
+      : null,
+  "landing.conflicted": ({ paths }) => `It conflicted with the branch in ${listText(paths)}.`,
+  "budget.warn": ({ message }) => `Budget: ${firstLine(message)}.`,
+  "budget.block": ({ message }) => `Budget: ${firstLine(message)}.`,
+  "agent.quota": () => "The agent's quota was used up.",
+};
 
 /** Attempts that are told one by one. */
 const ATTEMPTS_TOLD_MAX = 4;
@@ -153,7 +150,9 @@ function attemptSentences(attempts: readonly AttemptStory[]): readonly string[] 
   const unhappy = attempts.filter(({ outcome }) => outcome !== "validated");
   const told = unhappy.slice(-ATTEMPTS_TOLD_MAX).map(attemptSentence);
   const untold = unhappy.length - told.length;
-  return untold > 0 ? [`${countText(untold, "earlier attempt")} did not get through.`, ...told] : told;
+  return untold > 0
+    ? [`${countText(untold, "earlier attempt")} did not get through.`, ...told]
+    : told;
 }
 
 function attemptSentence({ number, outcome, reason, durationMs, refusal }: AttemptStory): string {

@@ -109,7 +109,7 @@ function nameSection(section: OutlineSection): (problem: Problem) => Problem {
 
 function refuse({ planPath }: PlanRequest, problems: readonly Problem[]): Result<never> {
   const message = `${planPath} is not a plan:\n${listProblems(problems)}`;
-  const hint = problems[0]?.hint ?? "correct it; docs/plans.md shows how plans are written";
+  const hint = problems[0]?.hint ?? "correct it, then plan again";
   const { failure } = new Refusal("plan-invalid", message, {
     hint,
     details: { planPath, problems },

@@ -79,7 +79,9 @@ async function leaveThings(runId: string, taskId = "1"): Promise<string> {
 async function rowCounts(): Promise<number[]> {
   const tables = ["runs", "tasks", "attempts", "events", "landings", "landing_commits"] as const;
   return Promise.all(
-    tables.map(async (table) => (await home.store.tables.selectFrom(table).selectAll().execute()).length),
+    tables.map(
+      async (table) => (await home.store.tables.selectFrom(table).selectAll().execute()).length,
+    ),
   );
 }
 
@@ -153,9 +155,15 @@ test("a run that a process works on is left alone, forced or not", async () => {
   await run.attempt("1");
   await withRepository(home.store, gitDir(), "run run-1", async () => {
     await expect(clean({ runId: "run-1", force: true })).rejects.toMatchObject({
-      failure: { code: "repository-busy", hint: expect.stringContaining(`${process.pid}`) as string },
+      failure: {
+        code: "repository-busy",
+        hint: expect.stringContaining(`${process.pid}`) as string,
+      },
     });
-    expect(await clean({ force: true })).toMatchObject({ runs: [], refused: [{ run_id: "run-1" }] });
+    expect(await clean({ force: true })).toMatchObject({
+      runs: [],
+      refused: [{ run_id: "run-1" }],
+    });
   });
   expect((await rowCounts())[0]).toBe(1);
 });
@@ -225,7 +233,9 @@ test("looking for work runs nothing of the worker's and leaves its repository as
 });
 
 test("a run that is not there, or whose name leads elsewhere, is refused", async () => {
-  await expect(clean({ runId: "nope" })).rejects.toMatchObject({ failure: { code: "run-missing" } });
+  await expect(clean({ runId: "nope" })).rejects.toMatchObject({
+    failure: { code: "run-missing" },
+  });
   for (const runId of ["..", "../..", "", "/"]) {
     await expect(clean({ runId, force: true }), runId).rejects.toMatchObject({
       failure: { code: "usage" },

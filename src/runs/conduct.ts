@@ -140,7 +140,7 @@ async function settleRun(context: RunContext): Promise<void> {
   const { store, runId, repository, config } = context;
   const stop = context.stop.reason() ?? failureOf(context);
   const tip = await repository.branchTip(config.main_branch);
-  const landed = context.board.all().filter(({ row }) => row.landed_commit !== null).length;
+  const landed = context.board.all().filter(({ row }) => row.state === "complete").length;
   await store.record(async (change) => {
     if (stop === null) {
       const payload = { landed, tip: tip?.commit ?? "" };

@@ -1,4 +1,13 @@
-import { appendFile, mkdir, readFile, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  readFile,
+  readdir,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
@@ -29,7 +38,10 @@ const taskLog = (id: string) => join(home.path, "runs", run.runId, "tasks", id, 
 async function linesOf(path: string): Promise<RecordedEvent[]> {
   const text = await readFile(path, "utf8");
   expect(text.endsWith("\n")).toBe(true);
-  return text.slice(0, -1).split("\n").map((line) => JSON.parse(line) as RecordedEvent);
+  return text
+    .slice(0, -1)
+    .split("\n")
+    .map((line) => JSON.parse(line) as RecordedEvent);
 }
 
 async function expectMirrored(): Promise<void> {
@@ -57,9 +69,15 @@ test("events from before and after the opening stand in both files, in order", a
 test("new events are written while the run goes on, not only at its end", async () => {
   const store = await openStore({ home: home.path, clock: systemClock, redact: (text) => text });
   const files = await openJournalFiles({ ...options(), store });
-  const other = await recordRun({ store, clock: home.clock }, { runId: "run-2", tasks: [{ id: "1" }] });
+  const other = await recordRun(
+    { store, clock: home.clock },
+    { runId: "run-2", tasks: [{ id: "1" }] },
+  );
   await store.record((change) =>
-    change.event(run.runId, { type: "run.paused", payload: { reason: "a", message: "b", hint: "c" } }),
+    change.event(run.runId, {
+      type: "run.paused",
+      payload: { reason: "a", message: "b", hint: "c" },
+    }),
   );
   await expect.poll(async () => (await linesOf(runLog())).at(-1)?.type).toBe("run.paused");
   await files.close();
@@ -121,7 +139,10 @@ test("trouble is told once and made up for when the file can be written again", 
   const troubles: unknown[] = [];
   await mkdir(join(home.path, "runs", run.runId), { recursive: true });
   await writeFile(join(home.path, "runs", run.runId, "tasks"), "in the way");
-  const files = await openJournalFiles({ ...options(), onTrouble: (error) => troubles.push(error) });
+  const files = await openJournalFiles({
+    ...options(),
+    onTrouble: (error) => troubles.push(error),
+  });
   await run.attempt("1");
   await expect.poll(() => home.clock.sleepers()).toBe(1);
   home.clock.advance(60_000);
@@ -129,7 +150,14 @@ test("trouble is told once and made up for when the file can be written again", 
   expect(troubles).toHaveLength(1);
   await rm(join(home.path, "runs", run.runId, "tasks"));
   home.clock.advance(60_000);
-  await expect.poll(() => stat(taskLog("1")).then(() => true, () => false)).toBe(true);
+  await expect
+    .poll(() =>
+      stat(taskLog("1")).then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true);
   await files.close();
   await expectMirrored();
 });

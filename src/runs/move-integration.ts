@@ -72,9 +72,8 @@ export async function carryOut(context: RunContext, move: IntendedMove): Promise
     crashPoint("landing.recorded");
     return "moved";
   }
-  if (checkout !== null) {
-    await repository.advanceCheckout({ path: checkout, from: move.tip, to: move.base });
-  }
+  const now = moved.kind === "outrun" ? moved.found : move.base;
+  if (checkout !== null) await takeBack(context, move, { checkout, to: now ?? move.base });
   if (moved.kind === "outrun") return giveUp(context, move, moved.found);
   await abandon(context, move);
   context.stop.request({
@@ -83,6 +82,35 @@ export async function carryOut(context: RunContext, move: IntendedMove): Promise
     hint: `if no git process is at work there, remove ${moved.lockPath}, then \`mycelium resume\``,
   });
   return "stopped";
+}
+
+/** The checkout went ahead of a branch that did not follow: it goes where the branch is. */
+async function takeBack(
+  context: RunContext,
+  move: IntendedMove,
+  { checkout, to }: { readonly checkout: string; readonly to: string },
+): Promise<void> {
+  const request = { path: checkout, from: move.tip, to };
+  const taken = await context.repository.advanceCheckout(request);
+  if (taken.kind === "advanced") return;
+  context.stop.request({
+    reason: "checkout-blocked",
+    message: `the checkout at ${checkout} was taken ahead and cannot be taken back: ${taken.reason}`,
+    hint: `${taken.hint}; \`git -C ${checkout} status\` shows what it holds of a landing that was given up`,
+  });
+}
+
+/**
+ * For recovery: a process that died between the checkout and the branch, and a branch that somebody
+ * moved since. A checkout that nobody took ahead is left alone.
+ */
+export async function takeBackAfterCrash(context: RunContext, move: IntendedMove): Promise<void> {
+  const { repository, config } = context;
+  const tip = await repository.branchTip(config.main_branch);
+  const checkout = await repository.findCheckout(config.main_branch);
+  if (tip === null || checkout === null || tip.commit === move.base) return;
+  if ((await repository.inspectCheckout(checkout)).kind !== "dirty") return;
+  await takeBack(context, move, { checkout, to: tip.commit });
 }
 
 /** Only the holder of the run's lease may intend anything; `null` where that is somebody else now. */

@@ -2,7 +2,8 @@ import { readTaskFolder } from "../planning/task-folders.ts";
 import { closeAttempt, listOpenAttempts, type AttemptRow } from "../store/attempts.ts";
 import { listOpenLandings } from "../store/landings.ts";
 import { moveTaskIn, updateTaskIn, type TaskRow } from "../store/tasks.ts";
-import { carryOut } from "./move-integration.ts";
+import { fingerprintOf } from "./fingerprint.ts";
+import { carryOut, takeBackAfterCrash } from "./move-integration.ts";
 import { recordLanded } from "./record-landing.ts";
 import { runRefs, taskRef, type RunContext } from "./run-context.ts";
 
@@ -45,9 +46,9 @@ async function settleLandings(context: RunContext): Promise<readonly string[]> {
       landed.push(...move.commits.map(({ taskId }) => taskId));
       continue;
     }
-    if ((await carryOut(context, move)) === "moved") {
-      landed.push(...move.commits.map(({ taskId }) => taskId));
-    }
+    const outcome = await carryOut(context, move);
+    if (outcome === "moved") landed.push(...move.commits.map(({ taskId }) => taskId));
+    if (outcome === "outrun") await takeBackAfterCrash(context, move);
   }
   return landed;
 }
@@ -173,7 +174,8 @@ async function reopenTask(context: RunContext, row: TaskRow): Promise<TaskRow> {
     });
     if (edited !== null && edited.manifest.id === row.task_id) {
       const manifest = JSON.stringify(edited.manifest);
-      await updateTaskIn(change, key, { manifest, spec: edited.spec });
+      const fingerprint = fingerprintOf(edited);
+      await updateTaskIn(change, key, { manifest, spec: edited.spec, fingerprint });
     }
     return moveTaskIn(change, key, "reopen", {
       tries: 0,

@@ -7,7 +7,12 @@ import { listRuns, type RunRow } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { requireRun } from "../store/find-run.ts";
 import { nextStep } from "./next-step.ts";
-import { readTaskFigures, sumUsages, taskFiguresSchema, usageFiguresSchema } from "./run-figures.ts";
+import {
+  readTaskFigures,
+  sumUsages,
+  taskFiguresSchema,
+  usageFiguresSchema,
+} from "./run-figures.ts";
 import { findRunOwner } from "../store/run-owner.ts";
 
 const verdictSchema = z.strictObject({

@@ -6,6 +6,7 @@ import { rewriteManifest } from "../planning/task-folders.ts";
 import { closeAttempt, type AttemptEnd } from "../store/attempts.ts";
 import type { Change } from "../store/store.ts";
 import { moveTaskIn, type TaskRow } from "../store/tasks.ts";
+import { fingerprintOf } from "./fingerprint.ts";
 import type { RunContext } from "./run-context.ts";
 
 export interface EndedAttempt {
@@ -137,7 +138,7 @@ async function recordRejected(
   const feedback = outcome.feedback.slice(-FEEDBACK_CHARACTERS_MAX);
   const manifest = outcome.rescoped;
   if (manifest !== undefined) await recordRescope(change, order, manifest);
-  const rewritten = manifest === undefined ? {} : { manifest: JSON.stringify(manifest) };
+  const rewritten = manifest === undefined ? {} : rewrittenTask(manifest, order.spec);
   if (row.tries >= context.config.max_attempts) {
     const message = `${row.tries} tries, the last one: ${firstLine(feedback)}`;
     return recordFailed(change, order, outcome.reason, message, rewritten);
@@ -150,6 +151,15 @@ async function recordRejected(
     reason: outcome.reason,
     continue_token: outcome.keepWorkspace ? order.token : null,
   });
+}
+
+interface RewrittenTask {
+  readonly manifest: string;
+  readonly fingerprint: string;
+}
+
+function rewrittenTask(manifest: AttemptOrder["manifest"], spec: string): RewrittenTask {
+  return { manifest: JSON.stringify(manifest), fingerprint: fingerprintOf({ manifest, spec }) };
 }
 
 async function recordRescope(
@@ -171,7 +181,7 @@ async function recordFailed(
   order: AttemptOrder,
   reason: string,
   message: string,
-  values: { manifest?: string } = {},
+  values: Partial<RewrittenTask> = {},
 ): Promise<TaskRow> {
   const payload = { reason, message };
   await change.event(order.runId, { type: "task.failed", ...subjectOf(order), payload });

@@ -7,7 +7,12 @@ import { timestamp } from "../lib/clock.ts";
 import { findRun } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { followChanges, type Following } from "./follow-changes.ts";
-import { readTaskFigures, sumUsages, taskFiguresSchema, usageFiguresSchema } from "./run-figures.ts";
+import {
+  readTaskFigures,
+  sumUsages,
+  taskFiguresSchema,
+  usageFiguresSchema,
+} from "./run-figures.ts";
 import { runFolder } from "./run-folder.ts";
 
 /** The contents of `state.json`. The database is the truth; this is what it was a moment ago. */

@@ -1,14 +1,15 @@
-import { createHash } from "node:crypto";
 import { Refusal } from "../domain/failure.ts";
 import { planBatches } from "../domain/schedule.ts";
-import type { TaskDefinition } from "../domain/task.ts";
 import { crashPoint } from "../lib/crash-point.ts";
 import { checkTasks } from "../planning/check-tasks.ts";
 import { readTaskFolders, type TaskFolder } from "../planning/task-folders.ts";
 import { findRun, insertRun, type RunRow } from "../store/runs.ts";
-import { insertTasks } from "../store/tasks.ts";
+import type { Change } from "../store/store.ts";
+import { insertTasks, moveTaskIn } from "../store/tasks.ts";
 import { schedulableOf } from "./board.ts";
 import { conductRun, type RunEnding, type RunParts } from "./conduct.ts";
+import { fingerprintOf } from "./fingerprint.ts";
+import { findLandedBefore, type LandedBefore } from "./landed-before.ts";
 import { withRepository } from "./lease-keeper.ts";
 import { findDirtyCheckout, requireBranch } from "./require-branch.ts";
 
@@ -32,7 +33,10 @@ export async function startRun(parts: RunParts, request: RunRequest): Promise<Ru
     const base = await requireBranch(repository, config.main_branch);
     const dirty = await findDirtyCheckout(repository, config.main_branch);
     if (dirty !== null) throw dirty;
-    const run = await recordRun(parts, { runId, base, folders, request });
+    const tasks = folders.map((folder) => ({ ...folder, fingerprint: fingerprintOf(folder) }));
+    const fingerprints = tasks.map(({ fingerprint }) => fingerprint);
+    const before = await findLandedBefore({ store, repository, tip: base, fingerprints });
+    const run = await recordRun(parts, { runId, base, tasks, before, request });
     crashPoint("run.recorded");
     return conductRun(parts, run, lease, async () => undefined);
   });
@@ -114,11 +118,13 @@ function newRunId(nowMs: number): string {
 interface NewRun {
   readonly runId: string;
   readonly base: string;
-  readonly folders: readonly TaskFolder[];
+  readonly tasks: readonly (TaskFolder & { readonly fingerprint: string })[];
+  readonly before: ReadonlyMap<string, LandedBefore>;
   readonly request: RunRequest;
 }
 
-async function recordRun(parts: RunParts, { runId, base, folders, request }: NewRun): Promise<RunRow> {
+async function recordRun(parts: RunParts, run: NewRun): Promise<RunRow> {
+  const { runId, base, tasks, request } = run;
   const { config, repository, store, provider } = parts;
   const width = request.maxParallel ?? config.max_parallel;
   return store.record(async (change) => {
@@ -132,7 +138,7 @@ async function recordRun(parts: RunParts, { runId, base, folders, request }: New
       workspace_kind: provider.kind,
       max_parallel: width,
     });
-    const rows = folders.map(({ path, manifest, spec }, ordinal) => ({
+    const rows = tasks.map(({ path, manifest, spec, fingerprint }, ordinal) => ({
       run_id: runId,
       task_id: manifest.id,
       ordinal,
@@ -140,7 +146,7 @@ async function recordRun(parts: RunParts, { runId, base, folders, request }: New
       folder: path,
       manifest: JSON.stringify(manifest),
       spec,
-      fingerprint: fingerprintOf({ manifest, spec }),
+      fingerprint,
     }));
     await insertTasks(change, rows);
     await change.event(runId, {
@@ -155,6 +161,7 @@ async function recordRun(parts: RunParts, { runId, base, folders, request }: New
         tasks: rows.map(({ task_id }) => task_id),
       },
     });
+    await skipLanded(change, run);
     return change.tables
       .selectFrom("runs")
       .selectAll()
@@ -163,6 +170,15 @@ async function recordRun(parts: RunParts, { runId, base, folders, request }: New
   });
 }
 
-function fingerprintOf(task: TaskDefinition): string {
-  return createHash("sha256").update(JSON.stringify([task.manifest, task.spec])).digest("hex");
+async function skipLanded(change: Change, { runId, tasks, before }: NewRun): Promise<void> {
+  for (const { manifest, fingerprint } of tasks) {
+    const landed = before.get(fingerprint);
+    if (landed === undefined) continue;
+    const reason = "landed-before";
+    const message = `run ${landed.runId} landed it as ${landed.commit.slice(0, 12)}`;
+    const payload = { reason, message };
+    await change.event(runId, { type: "task.skipped", task_id: manifest.id, payload });
+    const values = { reason, message, landed_commit: landed.commit, ended_at: change.now };
+    await moveTaskIn(change, { runId, taskId: manifest.id }, "skip", values);
+  }
 }

@@ -9,8 +9,8 @@ export interface TemplateValues extends GuessedCommands {
 
 /** A commented configuration. What nobody could guess stays commented out, so that it is asked for. */
 export function renderConfig(values: TemplateValues): string {
-  return `# How Mycelium works on this repository. docs/configuration.md of the package has every key; one
-# that is not there is an error. \${NAME} stands for an environment variable, $\${ for a literal \${.
+  return `# How Mycelium works on this repository. Its docs/configuration.md has every key; any other is an
+# error. \${NAME} stands for an environment variable, $\${ for a literal \${.
 
 # The integration branch: where proven work lands, one commit a task.
 ${renderBranch(values.branch)}

@@ -45,7 +45,7 @@ export interface TasksTable {
   folder: string | null;
   manifest: string;
   spec: string;
-  /** SHA-256 of the normalised manifest and spec as planned. */
+  /** SHA-256 of manifest and spec: by it a later run knows what has landed already. */
   fingerprint: string;
   /** Attempts made, over the whole life of the run. */
   attempts: number;

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from "../../domain/event.ts";
+import type { EventType, RecordedEvent } from "../../domain/event.ts";
 import { usageSchema, totalTokens } from "../../domain/usage.ts";
 
 /** What the status line of a run shows. */
@@ -55,69 +55,69 @@ export function standing({ tasks, usage }: Standing): ProgressState {
 
 /** The state after an event that came at a time of the monotonic clock. */
 export function advance(state: ProgressState, event: RecordedEvent, nowMs: number): ProgressState {
-  const { task_id: id, payload } = event;
-  switch (event.type) {
-    case "run.started":
-      return { ...state, total: (payload["tasks"] as readonly string[]).length };
-    case "turn.completed":
-      return { ...state, tokens: state.tokens + totalTokens(usageSchema.parse(payload["usage"])) };
-    case "landing.proposed":
-      return { ...state, landing: payload["tasks"] as readonly string[] };
-    case "landing.landed":
-    case "landing.rejected":
-    case "landing.outrun":
-      return { ...state, landing: [] };
-    default:
-      return id === undefined ? state : advanceTask(state, event, id, nowMs);
-  }
+  const step = STEPS[event.type];
+  return step === undefined ? state : step(state, event, nowMs);
 }
 
-const PHASES: Readonly<Record<string, string>> = {
-  "attempt.started": "prepares",
-  "agent.started": "works",
-  "agent.ended": "is checked",
-};
+type Step = (state: ProgressState, event: RecordedEvent, nowMs: number) => ProgressState;
 
-function advanceTask(
-  state: ProgressState,
-  event: RecordedEvent,
-  id: string,
-  nowMs: number,
-): ProgressState {
-  const phase = PHASES[event.type];
-  if (phase !== undefined) {
+const work =
+  (phase: string): Step =>
+  (state, { task_id: id }, nowMs) => {
+    if (id === undefined) return state;
     const startedMs = state.running.get(id)?.startedMs ?? nowMs;
     return { ...state, running: new Map(state.running).set(id, { phase, startedMs }) };
-  }
-  switch (event.type) {
-    case "attempt.ended":
-      return { ...state, running: without(state.running, id) };
-    case "task.validated":
-      return { ...state, waiting: new Set(state.waiting).add(id) };
-    case "task.sent_back":
-      return { ...state, waiting: lacking(state.waiting, id) };
-    case "task.completed": {
-      const landed = state.landed + (event.payload["commit"] === null ? 0 : 1);
-      return { ...settle(state, id), landed };
-    }
-    case "task.failed":
-    case "task.skipped":
-    case "task.review_requested":
-      return settle(state, id);
-    case "task.reopened":
-      return { ...state, settled: lacking(state.settled, id) };
-    default:
-      return state;
-  }
-}
-
-function settle(state: ProgressState, id: string): ProgressState {
-  return {
-    ...state,
-    settled: new Set(state.settled).add(id),
-    waiting: lacking(state.waiting, id),
-    running: without(state.running, id),
   };
+
+const settle: Step = (state, { task_id: id = "" }) => ({
+  ...state,
+  settled: new Set(state.settled).add(id),
+  waiting: lacking(state.waiting, id),
+  running: without(state.running, id),
+});
+
+const endProof: Step = (state) => ({ ...state, landing: [] });
+
+const STEPS: Readonly<Partial<Record<EventType, Step>>> = {
+  "run.started": (state, { payload }) => ({ ...state, total: namesIn(payload["tasks"]).length }),
+  "attempt.started": work("prepares"),
+  "agent.started": work("works"),
+  "agent.ended": work("is checked"),
+  "attempt.ended": (state, { task_id: id = "" }) => ({
+    ...state,
+    running: without(state.running, id),
+  }),
+  "turn.completed": (state, { payload }) => ({
+    ...state,
+    tokens: state.tokens + totalTokens(usageSchema.parse(payload["usage"])),
+  }),
+  "task.validated": (state, { task_id: id = "" }) => ({
+    ...state,
+    waiting: new Set(state.waiting).add(id),
+  }),
+  "task.sent_back": (state, { task_id: id = "" }) => ({
+    ...state,
+    waiting: lacking(state.waiting, id),
+  }),
+  "task.completed": (state, event, nowMs) => ({
+    ...settle(state, event, nowMs),
+    landed: state.landed + (event.payload["commit"] === null ? 0 : 1),
+  }),
+  "task.failed": settle,
+  "task.skipped": settle,
+  "task.review_requested": settle,
+  "task.reopened": (state, { task_id: id = "" }) => ({
+    ...state,
+    settled: lacking(state.settled, id),
+  }),
+  "landing.proposed": (state, { payload }) => ({ ...state, landing: namesIn(payload["tasks"]) }),
+  "landing.landed": endProof,
+  "landing.rejected": endProof,
+  "landing.outrun": endProof,
+};
+
+function namesIn(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : [];
 }
 
 function lacking(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {

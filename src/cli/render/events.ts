@@ -48,7 +48,9 @@ export function renderTimeline({ entries, run_id, started_at }: Timeline, style:
     const subject = subjectOf(entry.task_id, entry.attempt);
     const isTold = entry.text.includes(durationText(entry.duration_ms ?? -1));
     const took =
-      entry.duration_ms === null || isTold ? "" : style.dim(`  [${durationText(entry.duration_ms)}]`);
+      entry.duration_ms === null || isTold
+        ? ""
+        : style.dim(`  [${durationText(entry.duration_ms)}]`);
     return `${time}  ${subject}${paintText(style, entry.type, plainLine(entry.text))}${took}`;
   });
   return [head, ...lines].join("\n");
@@ -92,12 +94,14 @@ function detailOf({ type, payload }: RecordedEvent): string {
 }
 
 function paintEvent(style: Style, event: RecordedEvent, text: string): string {
-  if (event.type === "gate.decided") return paintState(style, String(event.payload["answer"]), text);
+  if (event.type === "gate.decided")
+    return paintState(style, String(event.payload["answer"]), text);
   return paintText(style, event.type, text);
 }
 
 const RED = /^(?:run|task)\.failed$|^budget\.block$|^landing\.rejected$/;
-const YELLOW = /^(?:run\.paused|task\.(?:retried|sent_back|review_requested|skipped)|budget\.warn|manifest\.violated|landing\.(?:conflicted|outrun)|agent\.quota)$/;
+const YELLOW =
+  /^(?:run\.paused|task\.(?:retried|sent_back|review_requested|skipped)|budget\.warn|manifest\.violated|landing\.(?:conflicted|outrun)|agent\.quota)$/;
 const GREEN = /^(?:run\.completed|task\.completed|landing\.landed)$/;
 
 export function paintText(style: Style, type: string, text: string): string {

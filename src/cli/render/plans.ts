@@ -13,7 +13,9 @@ export function renderInit({ written, doctor, missing }: InitOutput, style: Styl
       : "look through it, write a plan, then `mycelium plan --input PLAN.md`.";
   return [
     ...written.map((path) => `Wrote ${plainLine(path)}`),
-    ...(doctor === null ? [] : [`The doctor is \`${plainLine(doctor)}\`: nothing lands unless it passes.`]),
+    ...(doctor === null
+      ? []
+      : [`The doctor is \`${plainLine(doctor)}\`: nothing lands unless it passes.`]),
     `${style.bold("Next:")} ${next}`,
   ].join("\n");
 }

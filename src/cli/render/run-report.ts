@@ -1,5 +1,12 @@
 import type { RunReport, TaskReport, UsageFigures } from "../../control/operations/reports.ts";
-import { commitText, costText, countText, durationText, firstLine, numberText } from "../../domain/words.ts";
+import {
+  commitText,
+  costText,
+  countText,
+  durationText,
+  firstLine,
+  numberText,
+} from "../../domain/words.ts";
 import { paintState, type Style } from "./style.ts";
 import { renderTable, type Cell } from "./table.ts";
 import { plainLine, plainText } from "./terminal-text.ts";
@@ -8,7 +15,11 @@ import { plainLine, plainText } from "./terminal-text.ts";
 export function renderRunReport(report: RunReport, style: Style): string {
   const { run_id, status, branch, base_commit, agent, max_parallel } = report;
   const isOrphan = status === "running" && !report.is_live;
-  const state = paintState(style, isOrphan ? "paused" : status, isOrphan ? "running, without a process" : status);
+  const state = paintState(
+    style,
+    isOrphan ? "paused" : status,
+    isOrphan ? "running, without a process" : status,
+  );
   return [
     `${style.bold(`Run ${plainLine(run_id)}`)}: ${state}`,
     style.dim(
@@ -55,7 +66,8 @@ function troubleLines(tasks: readonly TaskReport[], style: Style): readonly stri
   const lines = troubled.map((task) => {
     const why = firstLine(task.message ?? "");
     const said = task.gates.findLast(({ answer }) => answer !== "pass");
-    const gate = said === undefined ? "" : `; ${said.gate}: ${said.answer}, ${firstLine(said.reason)}`;
+    const gate =
+      said === undefined ? "" : `; ${said.gate}: ${said.answer}, ${firstLine(said.reason)}`;
     const text = `${task.reason}${why === "" ? "" : `: ${why}`}${gate}`;
     return `  ${paintState(style, task.state, plainLine(task.id))}  ${plainLine(text)}`;
   });
@@ -79,7 +91,9 @@ function spendText(usage: UsageFigures): string {
   if (usage.tokens === null) return "tokens and cost unknown, the agents did not tell";
   const least = usage.silent_attempts > 0 ? "at least " : "";
   const silent =
-    usage.silent_attempts > 0 ? `, ${countText(usage.silent_attempts, "attempt")} did not tell` : "";
+    usage.silent_attempts > 0
+      ? `, ${countText(usage.silent_attempts, "attempt")} did not tell`
+      : "";
   const cost = usage.cost_usd === null ? "cost unknown" : costText(usage.cost_usd);
   return `${least}${countText(usage.tokens, "token")}, ${cost}${silent}`;
 }

@@ -42,7 +42,9 @@ export function renderSummary(summary: LogSummary, style: Style): string {
     ...section("Spent", [plainLine(summary.spend)]),
     ...section(
       "Slowest",
-      summary.slowest.map(({ what, duration_ms }) => `${durationText(duration_ms)}  ${plainLine(what)}`),
+      summary.slowest.map(
+        ({ what, duration_ms }) => `${durationText(duration_ms)}  ${plainLine(what)}`,
+      ),
     ),
   ].join("\n");
 }

@@ -1,16 +1,17 @@
+import type { Paint } from "./style.ts";
 import { plainLine } from "./terminal-text.ts";
 
 export interface Cell {
   readonly text: string;
   /** Colours the text, padded already. */
-  readonly paint?: (text: string) => string;
+  readonly paint?: Paint;
 }
 
 /** Columns of equal width, two spaces apart; nothing is padded at the end of a line. */
 export function renderTable(
   head: readonly string[],
   rows: readonly (readonly (Cell | string)[])[],
-  paintHead: (text: string) => string,
+  paintHead: Paint,
 ): readonly string[] {
   const body = rows.map((row) => row.map(toPlainCell));
   const widths = head.map((title, column) =>
@@ -33,7 +34,7 @@ function toPlainCell(cell: Cell | string): Cell {
 }
 
 function widthOf(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }
 
 function same(text: string): string {

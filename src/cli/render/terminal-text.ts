@@ -26,7 +26,7 @@ export function plainLine(text: string): string {
 
 /** Cut to a number of characters, with a sign that it was. */
 export function cut(text: string, lengthMax: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   return characters.length <= lengthMax
     ? text
     : `${characters.slice(0, Math.max(0, lengthMax - 1)).join("")}…`;

@@ -4,7 +4,12 @@ import type { Environment } from "../../config/environment.ts";
 import { Refusal } from "../../domain/failure.ts";
 import { openRepository } from "../../git/repository.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { cleanReportSchema, cleanRuns, type CleanReport, type RefRemoval } from "../../runs/clean.ts";
+import {
+  cleanReportSchema,
+  cleanRuns,
+  type CleanReport,
+  type RefRemoval,
+} from "../../runs/clean.ts";
 import { defineOperation } from "../operation.ts";
 import { refuseAbsent } from "../run-at-hand.ts";
 import { withStoreIfAny } from "../with-store.ts";
