@@ -67,7 +67,7 @@ test.each(COMMANDS)("%s %s prints nothing that a terminal would obey", async (..
   const { exitCode, stdout, stderr } = await mycelium(args);
   expect(exitCode).toBe(0);
   expect(stderr).toBe("");
-  expect(stdout).toContain("run-1".slice(0, 3));
+  expect(stdout).not.toBe("");
   expect(stdout.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
 });
 

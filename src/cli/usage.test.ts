@@ -90,9 +90,10 @@ test.each([
 
 test("options that every command takes may stand before its name or after", async () => {
   await recordRun(home, { tasks: [{ id: "1" }] });
-  const { stdout } = await mycelium("status", "run-1", "--home", home.path, "--json");
+  const { stdout } = await mycelium("runs", "list", "--home", home.path, "--json");
   expect(stdout).toContain('"run_id":"run-1"');
-  expect(await mycelium("--json", "--home", home.path, "status", "run-1")).toMatchObject({ stdout });
+  expect(await mycelium("--json", "--home", home.path, "runs", "list")).toMatchObject({ stdout });
+  expect(await mycelium("runs", "--json", "list", "--home", home.path)).toMatchObject({ stdout });
 });
 
 test("with -v an error says where in the program it arose, without it it does not", async () => {

@@ -7,7 +7,7 @@ import type { Prices, Usage } from "../domain/usage.ts";
 import type { BudgetLedger } from "../gates/budget.ts";
 import type { CommandGate } from "../gates/command.ts";
 import type { Resource } from "../gates/manifest.ts";
-import type { Workspace, WorkspaceProvider, WorkspaceSeed } from "../workspaces/workspace.ts";
+import type { WorkspaceProvider, WorkspaceSeed } from "../workspaces/workspace.ts";
 
 /** One agent, one workspace, one try at a task: everything that it needs to know. */
 export interface AttemptOrder {
@@ -86,5 +86,3 @@ export type AttemptOutcome =
       readonly verdicts: readonly GateVerdict[];
     }
   | { readonly kind: "interrupted" };
-
-export type { Workspace };

@@ -1,4 +1,3 @@
-import type { Manifest } from "../domain/task.ts";
 import type { Result } from "../domain/failure.ts";
 
 export interface PlanRequest {
@@ -20,5 +19,3 @@ export interface Planner {
   /** A value shaped like `{"tasks": [a manifest's fields and "spec", …]}`, or why there is none. */
   propose(request: PlanRequest): Promise<Result<unknown>>;
 }
-
-export type { Manifest };

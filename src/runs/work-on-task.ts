@@ -1,6 +1,6 @@
 import type { NewEvent } from "../domain/event.ts";
 import { addUsage, NO_USAGE, type Usage } from "../domain/usage.ts";
-import type { AttemptMeans, AttemptOrder, AttemptOutcome } from "../hive/attempt.ts";
+import type { AttemptMeans, AttemptOrder } from "../hive/attempt.ts";
 import { runAttempt } from "../hive/run-attempt.ts";
 import { crashPoint } from "../lib/crash-point.ts";
 import { insertAttempt, setUsage } from "../store/attempts.ts";
@@ -50,7 +50,6 @@ export async function workOnTask(
   await settleAttempt(context, { order, outcome, durationMs, usage: used });
 }
 
-export type { AttemptOutcome };
 
 /** Records that the task runs, before anything runs. */
 async function openAttempt(

@@ -1,4 +1,4 @@
-import type { Failure, Result } from "../domain/failure.ts";
+import type { Result } from "../domain/failure.ts";
 
 /** Output as it comes. Chunks are raw bytes; a callback must not throw. */
 export type OutputListener = (stream: "stdout" | "stderr", chunk: Buffer) => void;
@@ -107,5 +107,3 @@ export interface WorkspaceProvider {
   /** Removes a workspace by id, half-made ones too. May be called twice. */
   remove(id: string): Promise<void>;
 }
-
-export type { Failure };

@@ -22,7 +22,10 @@ const REDRAW_MS = 250;
  * A run's progress on stderr: lines of what is finished and, on a terminal, one line below them that
  * is written anew again and again.
  */
-export function openProgress({ terminal, errorStyle, globals }: Session): Progress {
+export function openProgress(
+  session: Pick<Session, "terminal" | "errorStyle" | "globals">,
+): Progress {
+  const { terminal, errorStyle, globals } = session;
   const out = terminal.stderr;
   const clock = systemClock;
   const startedMs = clock.monotonic();

@@ -1,10 +1,10 @@
 /**
- * Escape sequences as terminals read them: those with parameters, those with a string up to its end
- * (a title, a link), and the short ones.
+ * Escape sequences as terminals read them: those with a string up to its end (a title, a link),
+ * which is over with the line at the latest; those with parameters; and the short ones.
  */
 const ESCAPE_SEQUENCES =
   // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-  /[\u001b\u009b]\[?[0-?]*[ -/]*[@-~]|\u001b[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g;
+  /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c\n]*(?:\u0007|\u001b\\|\u009c)?|(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[ -/]*[0-~]/g;
 
 /** Everything else that moves the cursor, hides text or turns it round, but not tab and line feed. */
 const CONTROLS =
