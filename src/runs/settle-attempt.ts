@@ -13,7 +13,8 @@ export interface EndedAttempt {
   readonly order: AttemptOrder;
   readonly outcome: AttemptOutcome;
   readonly durationMs: number;
-  readonly usage: Usage;
+  /** `null` where the agent told nothing of it. */
+  readonly usage: Usage | null;
 }
 
 /** Feedback is shown to an agent whole; more than this would only push its task out of sight. */

@@ -24,7 +24,8 @@ export async function insertAttempt(
 
 /** Sets what an attempt has used so far: the whole of it, not what was added. */
 export async function setUsage(change: Change, token: number, usage: Usage): Promise<void> {
-  await change.tables.updateTable("attempts").set(usage).where("token", "=", token).execute();
+  const values = { ...usage, usage_reported: 1 };
+  await change.tables.updateTable("attempts").set(values).where("token", "=", token).execute();
 }
 
 export interface AttemptEnd {
