@@ -19,7 +19,11 @@ export function receiptsOf(
     gates: verdicts.map(gateReceipt),
   };
   return candidate.links.map((link) =>
-    receiptSchema.parse({ ...receiptOf(context, link), landing, at: timestamp(context.store.clock) }),
+    receiptSchema.parse({
+      ...receiptOf(context, link),
+      landing,
+      at: timestamp(context.store.clock),
+    }),
   );
 }
 

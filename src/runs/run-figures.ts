@@ -93,7 +93,8 @@ function figuresOf(attempt: {
   readonly cost_usd: number | null;
 }): UsageFigures {
   const tokens = attempt.input_tokens + attempt.output_tokens;
-  if (attempt.usage_reported === 1) return { tokens, cost_usd: attempt.cost_usd, silent_attempts: 0 };
+  if (attempt.usage_reported === 1)
+    return { tokens, cost_usd: attempt.cost_usd, silent_attempts: 0 };
   const hasEnded = attempt.status !== "running";
   return { tokens: null, cost_usd: null, silent_attempts: hasEnded ? 1 : 0 };
 }

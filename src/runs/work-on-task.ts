@@ -51,7 +51,6 @@ export async function workOnTask(
   await settleAttempt(context, { order, outcome, durationMs, usage: used });
 }
 
-
 /** Records that the task runs, before anything runs. */
 async function openAttempt(
   context: RunContext,

@@ -95,7 +95,9 @@ describe("an agent that leaves processes behind", () => {
       setsid sh -c 'trap "" TERM; while :; do echo late >> hostile.txt; sleep 0.01; done' > /dev/null 2>&1 &
       until grep -q late hostile.txt; do sleep 0.01; done`;
     const run = await runHostile(sandbox, script, {
-      settings: { lint: "cp hostile.txt seen || exit 0; sleep 0.2; cmp hostile.txt seen; e=$?; rm seen; exit $e" },
+      settings: {
+        lint: "cp hostile.txt seen || exit 0; sleep 0.2; cmp hostile.txt seen; e=$?; rm seen; exit $e",
+      },
     });
     await expectBoth(sandbox, run);
     expect(processesOf(sandbox.home)).toEqual([]);
@@ -151,7 +153,7 @@ describe("an agent that floods its output", () => {
   it("of bytes that are no text, and with files beyond number, is no trouble either", async () => {
     await using sandbox = await makeSandbox();
     const script = `head -c 300000 /dev/urandom; mkdir many
-      i=0; while [ $i -lt 2000 ]; do : > many/$i; i=$((i + 1)); done; echo done > hostile.txt`;
+      i=0; while [ $i -lt 500 ]; do : > many/$i; i=$((i + 1)); done; echo done > hostile.txt`;
     const run = await runHostile(sandbox, script, { writes: ["hostile.txt", "many/**"] });
     await expectBoth(sandbox, run);
     expect(logBytes(sandbox)).toBeLessThan(LOG_BYTES_MAX);
@@ -222,6 +224,8 @@ async function startOther(sandbox: Sandbox): Promise<ReturnType<typeof startProg
     HONEST,
   ]);
   const program = startProgram(sandbox, ["run", "--run-id", "r1"]);
-  await eventually("the run is recorded", () => existsSync(join(sandbox.home, "runs/r1/state.json")));
+  await eventually("the run is recorded", () =>
+    existsSync(join(sandbox.home, "runs/r1/state.json")),
+  );
   return program;
 }
