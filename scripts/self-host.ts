@@ -89,9 +89,8 @@ async function runMainJob(there: Transcript, doctor: string): Promise<void> {
 
   heading("What landed");
   await show(`git log --stat --format='%n%h %s%n%n%(trailers:key=Mycelium-Task)' start..${BRANCH}`);
-  const format = "node --print 'JSON.stringify(JSON.parse(fs.readFileSync(0)), null, 2)'";
   await show(
-    `for commit in $(git rev-list --reverse start..${BRANCH}); do git notes --ref=mycelium show $commit | ${format}; done`,
+    `for commit in $(git rev-list --reverse start..${BRANCH}); do git notes --ref=mycelium show $commit; done`,
   );
 }
 

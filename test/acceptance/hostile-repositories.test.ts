@@ -2,12 +2,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { makeSandbox, type Sandbox } from "../support/cli.ts";
+import { manifestSchema } from "../../src/domain/task.ts";
+import { matchesAny } from "../../src/lib/globs.ts";
+import { makeSandbox, ofType, type Sandbox } from "../support/cli.ts";
 import {
   expectBoth,
   expectOnlyHonest,
-  expectWhole,
-  landedTasks,
   runHostile,
 } from "../support/shell-agent.ts";
 
@@ -55,7 +55,8 @@ const BROKEN: readonly { readonly name: string; readonly script: string }[] = [
   },
   {
     name: "lacks an object of its commit",
-    script: "commit; rm -f $(object $(git rev-parse HEAD:hostile.txt))",
+    script: `echo first > hostile.txt; git add -A; git commit -q -m first
+      file=$(object $(git rev-parse HEAD:hostile.txt)); commit; rm -f $file`,
   },
   { name: "has lost its folder of objects", script: "commit; rm -rf .git/objects" },
   {
@@ -258,33 +259,58 @@ async function linkOnMain({ repository }: Sandbox, target: string): Promise<void
   await repository.git("checkout", "--quiet", "--", ".");
 }
 
+const NAMES = ["line\nbreak", 'quote"d', "back\\slash", "emoji 🎉", " -rf ", "tab\tbed", "\u001B[2Jx", "*"];
+
 describe("names of files that are hard to read", () => {
-  it("land as they are, byte for byte, and are told so that nobody's terminal suffers", async () => {
+  const quoted = NAMES.map((name) => `'${name}'`).join(" ");
+  const script = `for name in ${quoted}; do echo done > "./$name"; done
+    echo done > "$(printf 'latin\\351')"; echo done > hostile.txt`;
+
+  it("land as they are, byte for byte", async () => {
     await using sandbox = await makeSandbox();
-    const names = [
-      "line\nbreak",
-      'quote"d',
-      "back\\slash",
-      "emoji 🎉",
-      " -rf ",
-      "tab\tbed",
-      "\u001B[2Jx",
-    ];
-    const quoted = names.map((name) => `'${name}'`).join(" ");
-    const script = `for name in ${quoted}; do echo done > "./$name"; done
-      echo done > "$(printf 'latin\\351')"; echo done > hostile.txt`;
-    const run = await runHostile(sandbox, script, {
-      settings: { manifest_enforcement: "warn", max_attempts: 2 },
-    });
-    await expectBoth(sandbox, run);
+    await expectBoth(sandbox, await runHostile(sandbox, script, { writes: ["**"] }));
     const listed = await sandbox.repository.git("ls-tree", "-z", "--name-only", "main");
-    for (const name of names) expect(listed.split("\0")).toContain(name);
-    // oxlint-disable-next-line no-control-regex
-    expect(run.stdout + run.stderr).not.toMatch(/[\u0000-\u0008\u000B-\u001F\u007F]/);
-    for (const name of names) {
+    for (const name of NAMES) {
+      expect(listed.split("\0")).toContain(name);
       expect(readFileSync(join(sandbox.repository.path, name), "utf8")).toBe("done\n");
     }
-    await expectWhole(sandbox);
-    expect(await landedTasks(sandbox)).toEqual(["honest", "hostile"]);
+  });
+
+  it("are sent back where no manifest can declare them, and the manifest stays as it is", async () => {
+    await using sandbox = await makeSandbox();
+    const run = await runHostile(sandbox, script, { settings: { max_attempts: 2 } });
+    await expectOnlyHonest(sandbox, run, "manifest-violated");
+    expect(run.stdout + run.stderr).not.toMatch(CONTROL);
+    expect(run.stdout + run.stderr).toContain("quote");
+    expect(ofType(sandbox.events("r1"), "manifest.violated")).toHaveLength(2);
+    expect(writesOf(sandbox)).toEqual(["hostile.txt"]);
+  });
+
+  it("widen a manifest by themselves alone, were they patterns to others", async () => {
+    await using sandbox = await makeSandbox();
+    const script = "echo done > hostile.txt; echo done > '*'; echo done > '[id].tsx'; echo done > 'a?'";
+    const run = await runHostile(sandbox, script, { settings: { max_attempts: 2 } });
+    await expectBoth(sandbox, run);
+    expect(writesOf(sandbox).every((glob) => !matchesAny([glob], "other"))).toBe(true);
+    expect(writesOf(sandbox).every((glob) => !matchesAny([glob], "ab"))).toBe(true);
+  });
+
+  it("are too many to be declared one by one, which is told instead of done", async () => {
+    await using sandbox = await makeSandbox();
+    const script = `mkdir many; i=0; while [ $i -lt 1100 ]; do : > many/$i; i=$((i + 1)); done
+      echo done > hostile.txt`;
+    const run = await runHostile(sandbox, script);
+    await expectOnlyHonest(sandbox, run, "manifest-violated");
+    expect(run.stdout + run.stderr).toContain("1,100");
+    expect(writesOf(sandbox)).toEqual(["hostile.txt"]);
   });
 });
+
+/** What a terminal would take for more than text. */
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/;
+
+function writesOf({ repository }: Sandbox): readonly string[] {
+  const file = join(repository.path, ".mycelium/tasks/hostile-task/manifest.json");
+  return manifestSchema.parse(JSON.parse(readFileSync(file, "utf8"))).files.writes;
+}
