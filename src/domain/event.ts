@@ -87,6 +87,8 @@ export const EVENT_PAYLOADS = {
   "manifest.violated": z.strictObject({
     enforcement: z.enum(["warn", "block"]),
     violations: z.array(z.strictObject({ kind: text, path: text, resource: text.nullable() })),
+    /** How many more there were. */
+    unlisted: z.number().int(),
   }),
   "manifest.rescoped": z.strictObject({ added_files: z.array(text), added_locks: z.array(text) }),
   "budget.warn": z.strictObject({

@@ -43,6 +43,12 @@ describe("the manifest gate", () => {
   });
 });
 
+function widened(before: Manifest, paths: readonly string[]): Manifest {
+  const result = rescope(before, findViolations(before, paths, RESOURCES));
+  if (result.kind !== "widened") throw new Error(result.why);
+  return result.manifest;
+}
+
 describe("a rescope", () => {
   it("allows exactly what was written, and promotes reads to writes", () => {
     const before = manifest({
@@ -50,12 +56,37 @@ describe("a rescope", () => {
       locks: { reads: ["docs"], writes: [] },
     });
     const paths = ["docs/a.md", "x.ts", "app/[id]/page.tsx"];
-    const { manifest: after } = rescope(before, findViolations(before, paths, RESOURCES));
+    const after = widened(before, paths);
     expect(after.files).toEqual({
       reads: ["b.md"],
       writes: ["x.ts", "app/[id]/page.tsx", "docs/a.md"],
     });
     expect(after.locks).toEqual({ reads: [], writes: ["docs"] });
     expect(findViolations(after, paths, RESOURCES)).toEqual([]);
+  });
+
+  it("allows no other file than the one that was written, were its name a pattern", () => {
+    const paths = ["*", "a?.ts", "docs/**"];
+    const after = widened(manifest({}), paths);
+    expect(findViolations(after, paths, [])).toEqual([]);
+    expect(findViolations(after, ["x", "ab.ts", "docs/x"], [])).toHaveLength(3);
+  });
+
+  it("is impossible for names that no manifest can hold, which it tells", () => {
+    for (const path of ["line\nbreak", "back\\slash", "!not", "x".repeat(1025)]) {
+      const violations = findViolations(manifest({}), [path, "fine.ts"], []);
+      const result = rescope(manifest({}), violations);
+      expect(result).toEqual({ kind: "impossible", why: expect.stringContaining("declare") });
+      expect(JSON.stringify(result)).not.toContain("fine.ts");
+    }
+  });
+
+  it("is impossible for more files than a manifest can hold", () => {
+    const paths = Array.from({ length: 1001 }, (_, index) => `${index}.txt`);
+    const violations = findViolations(manifest({}), paths, []);
+    expect(rescope(manifest({}), violations)).toEqual({
+      kind: "impossible",
+      why: "1,001 are too many to be declared one by one",
+    });
   });
 });

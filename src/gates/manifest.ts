@@ -1,5 +1,6 @@
-import type { Manifest } from "../domain/task.ts";
-import { matchesAny } from "../lib/globs.ts";
+import { manifestSchema, repositoryPathSchema, type Manifest } from "../domain/task.ts";
+import { listText, numberText } from "../domain/words.ts";
+import { findGlobProblem, matchesAny } from "../lib/globs.ts";
 
 /** Paths that a name stands for, so that whoever writes one of them holds its lock. */
 export interface Resource {
@@ -39,11 +40,10 @@ function isWriteLocked(manifest: Manifest, resource: string): boolean {
   );
 }
 
-export interface Rescope {
-  readonly manifest: Manifest;
-  readonly addedFiles: readonly string[];
-  readonly addedLocks: readonly string[];
-}
+export type Rescope =
+  | { readonly kind: "widened"; readonly manifest: Manifest }
+  /** No manifest can say this: names that it cannot hold, or too many. */
+  | { readonly kind: "impossible"; readonly why: string };
 
 /**
  * The manifest widened by exactly what was written: a file that was declared as read becomes a
@@ -54,21 +54,35 @@ export function rescope(manifest: Manifest, violations: readonly Violation[]): R
     violations.filter(({ kind }) => kind === "file-not-declared").map(({ path }) => path),
   );
   const addedLocks = distinct(violations.flatMap(({ resource }) => resource ?? []));
-  return {
-    addedFiles,
-    addedLocks,
-    manifest: {
-      ...manifest,
-      files: {
-        reads: manifest.files.reads.filter((path) => !addedFiles.includes(path)),
-        writes: [...manifest.files.writes, ...addedFiles],
-      },
-      locks: {
-        reads: manifest.locks.reads.filter((lock) => !addedLocks.includes(lock)),
-        writes: [...manifest.locks.writes, ...addedLocks],
-      },
+  const nameless = addedFiles.filter((path) => !isDeclarable(globOf(path)));
+  if (nameless.length > 0) {
+    const names = listText(nameless.map((path) => JSON.stringify(path)));
+    return { kind: "impossible", why: `no manifest can declare ${names}` };
+  }
+  const widened = manifestSchema.safeParse({
+    ...manifest,
+    files: {
+      reads: manifest.files.reads.filter((path) => !addedFiles.includes(path)),
+      writes: [...manifest.files.writes, ...addedFiles.map(globOf)],
     },
-  };
+    locks: {
+      reads: manifest.locks.reads.filter((lock) => !addedLocks.includes(lock)),
+      writes: [...manifest.locks.writes, ...addedLocks],
+    },
+  });
+  if (widened.success) return { kind: "widened", manifest: widened.data };
+  const count = numberText(addedFiles.length + addedLocks.length);
+  return { kind: "impossible", why: `${count} are too many to be declared one by one` };
+}
+
+/** Stars and question marks in a name must not permit other names. */
+function globOf(path: string): string {
+  const exact = path.replaceAll(/[*?]/g, "[$&]");
+  return matchesAny([exact], path) ? exact : path;
+}
+
+function isDeclarable(glob: string): boolean {
+  return repositoryPathSchema.safeParse(glob).success && findGlobProblem(glob) === null;
 }
 
 function distinct(values: readonly string[]): readonly string[] {

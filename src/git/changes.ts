@@ -39,6 +39,20 @@ export interface ChangeLister {
   close(): Promise<void>;
 }
 
+/**
+ * New references to commits of other repositories that no `.gitmodules` came with: what becomes of
+ * a repository inside of a worker's, such as a clone. Whoever checks them out gets empty folders.
+ */
+export function findStrayRepositories(changes: readonly Change[]): readonly string[] {
+  const isDescribed = changes.some(
+    ({ path, status }) => path === ".gitmodules" && status !== "deleted",
+  );
+  if (isDescribed) return [];
+  return changes
+    .filter(({ newMode, oldMode }) => newMode === SUBMODULE_MODE && oldMode !== SUBMODULE_MODE)
+    .map(({ path }) => path);
+}
+
 const ARGS = [
   "diff-tree",
   "--stdin",

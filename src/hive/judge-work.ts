@@ -60,6 +60,9 @@ function unchanged(): AttemptOutcome {
   };
 }
 
+/** An agent may write as many files as it likes, and an event is one line. */
+const VIOLATIONS_RECORDED_MAX = 1_000;
+
 async function findAndRecordViolations(
   order: AttemptOrder,
   means: AttemptMeans,
@@ -69,7 +72,11 @@ async function findAndRecordViolations(
   if (enforcement === "off") return [];
   const violations = findViolations(order.manifest, paths, resources);
   if (violations.length === 0) return [];
-  const payload = { enforcement, violations: violations.map((violation) => ({ ...violation })) };
+  const payload = {
+    enforcement,
+    violations: violations.slice(0, VIOLATIONS_RECORDED_MAX).map((violation) => ({ ...violation })),
+    unlisted: Math.max(0, violations.length - VIOLATIONS_RECORDED_MAX),
+  };
   await means.record([{ type: "manifest.violated", payload }]);
   return violations;
 }
@@ -92,18 +99,29 @@ function judgeViolations(
 }
 
 function rescoped(order: AttemptOrder, violations: readonly Violation[]): AttemptOutcome {
-  const { manifest } = rescope(order.manifest, violations);
+  const told = `The last try wrote outside the manifest (${describe(violations)})`;
+  const verdicts = [manifestVerdict("fail", describe(violations))];
+  const result = rescope(order.manifest, violations);
+  if (result.kind === "impossible") {
+    const feedback = `${told}, and ${result.why}. ${INSTEAD_OF_RESCOPING}`;
+    const reason = "manifest-violated";
+    return { kind: "rejected", reason, feedback, keepWorkspace: true, verdicts };
+  }
   return {
     kind: "rejected",
     reason: "manifest-rescoped",
-    feedback: `The last try wrote outside the manifest (${describe(violations)}); the manifest now allows it.`,
+    feedback: `${told}; the manifest now allows it.`,
     keepWorkspace: false,
-    verdicts: [manifestVerdict("fail", describe(violations))],
-    rescoped: manifest,
+    verdicts,
+    rescoped: result.manifest,
   };
 }
 
-/** Named in messages; the event holds them all. */
+const INSTEAD_OF_RESCOPING =
+  "Remove such files, give them plain names, or have .gitignore keep what tools write out of " +
+  "commits; a person can widen files.writes in the manifest by a pattern.";
+
+/** Named in messages; the event holds more. */
 const VIOLATIONS_NAMED_MAX = 10;
 
 function describe(violations: readonly Violation[]): string {

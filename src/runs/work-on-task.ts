@@ -1,5 +1,6 @@
 import type { NewEvent } from "../domain/event.ts";
 import { addUsage, NO_USAGE, type Usage } from "../domain/usage.ts";
+import { findStrayRepositories } from "../git/changes.ts";
 import type { AttemptMeans, AttemptOrder } from "../hive/attempt.ts";
 import { runAttempt } from "../hive/run-attempt.ts";
 import { crashPoint } from "../lib/crash-point.ts";
@@ -149,6 +150,11 @@ function means(context: RunContext, judgeOnBase: BaseJudge, order: AttemptOrder)
       const imported = await repository.importBundle({ bundle, ref, head, base: order.base });
       if (!imported.ok) return { kind: "refused", message: imported.failure.message };
       const changes = await repository.listChanges(order.base, head);
+      const [stray] = findStrayRepositories(changes);
+      if (stray !== undefined) {
+        const message = `${stray} is a git repository of its own, whose files would not come along; remove its .git folder, or the whole of it`;
+        return { kind: "refused", message };
+      }
       return { kind: "imported", paths: changes.map(({ path }) => path) };
     },
   };

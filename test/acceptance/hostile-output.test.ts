@@ -1,78 +1,78 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { mapLimited } from "../../src/lib/map-limited.ts";
 import { makeSandbox, ofType, type CliResult, type Sandbox } from "../support/cli.ts";
-import { expectBoth, expectOnlyHonest, runHostile, SHELL_AGENT } from "../support/shell-agent.ts";
+import {
+  expectBoth,
+  expectOnlyHonest,
+  landedTasks,
+  runHostile,
+  SHELL_AGENT,
+} from "../support/shell-agent.ts";
 
 /** What a terminal would take for more than text. */
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/;
 
-/** Every command that shows something of a run to a person. */
+/** Commands that show something of a run. */
 const REPORTS = [
   ["status"],
+  ["status", "--json"],
   ["runs", "list"],
   ["logs", "query"],
+  ["logs", "query", "--json"],
   ["logs", "timeline"],
   ["logs", "failures"],
   ["logs", "summarize"],
-  ["logs", "follow", "--after", "0"],
+  ["logs", "follow", "--lines", "1000"],
   ["logs", "search", "visible"],
 ] as const;
 
 async function reportsOf(sandbox: Sandbox): Promise<readonly CliResult[]> {
-  const results: CliResult[] = [];
-  for (const args of REPORTS) {
-    for (const more of [[], ["--json"]]) {
-      const result = await sandbox.mycelium([...args, ...more]);
-      expect(result, args.join(" ")).toMatchObject({ code: 0 });
-      results.push(result);
-    }
-  }
-  return results;
+  return mapLimited(REPORTS, 2, async (args) => {
+    const result = await sandbox.mycelium([...args]);
+    expect(result, args.join(" ")).toMatchObject({ code: 0 });
+    return result;
+  });
 }
 
-describe("control characters and escape sequences of an agent", () => {
-  it("reach nobody's terminal, wherever they come from", async () => {
+function allOf(results: readonly CliResult[]): string {
+  return results.map(({ stdout, stderr }) => stdout + stderr).join("\n");
+}
+
+describe("control characters and escape sequences", () => {
+  it("of agents, gates, files and plans reach nobody's terminal", async () => {
     await using sandbox = await makeSandbox();
     const evil = "\\033]0;title\\007\\033[2J\\033[1;31mvisible\\033[0m\\r\\b\\302\\233\\342\\200\\256";
-    const script = `printf '${evil}\\n'; printf '${evil}\\n' >&2
-      echo done > "$(printf 'hostile.txt')"; printf '${evil}' > "$(printf 'x${evil}y')"; exit 7`;
-    const run = await runHostile(sandbox, script, { writes: ["**"] });
-    await expectOnlyHonest(sandbox, run, "agent-failed");
-    const results = [run, ...(await reportsOf(sandbox))];
-    for (const { stdout, stderr } of results) expect(stdout + stderr).not.toMatch(CONTROL);
-    expect(results.some(({ stdout }) => stdout.includes("visible"))).toBe(true);
-  });
-
-  it("in what a gate prints neither", async () => {
-    await using sandbox = await makeSandbox();
-    const lint = "test ! -f hostile.txt || { printf 'visible\\033[2J\\007\\n'; exit 3; }";
-    const script = "echo done > hostile.txt";
-    const run = await runHostile(sandbox, script, { settings: { lint } });
-    await expectOnlyHonest(sandbox, run, "lint-failed");
-    const results = [run, ...(await reportsOf(sandbox))];
-    for (const { stdout, stderr } of results) expect(stdout + stderr).not.toMatch(CONTROL);
-  });
-
-  it("in the names of a plan neither", async () => {
-    await using sandbox = await makeSandbox();
-    await sandbox.configure(SHELL_AGENT);
+    const lint = `test ! -f gate.txt || { printf '${evil}\\n'; exit 3; }`;
+    await sandbox.configure({ ...SHELL_AGENT, lint });
     const name = "visible\u001B[2J\u0007\u202Ename";
-    await sandbox.tasks([{ id: "1", name, spec: "echo 1 > 1.txt", files: { writes: ["1.txt"] } }]);
-    const dry = await sandbox.mycelium(["run", "--dry-run"]);
+    const agent = `printf '${evil}\\n'; printf '${evil}\\n' >&2; exit 7`;
+    const named = `echo x > "$(printf 'x${evil}')"`;
+    await sandbox.tasks([
+      { id: "agent", spec: agent },
+      { id: "gate", spec: "echo x > gate.txt", files: { writes: ["gate.txt"] } },
+      { id: "file", spec: named, files: { writes: ["file.txt"] } },
+      { id: "plan", name, spec: "echo x > plan.txt", files: { writes: ["plan.txt"] } },
+    ]);
     const run = await sandbox.mycelium(["run", "--run-id", "r1"]);
-    expect(dry.stdout + run.stdout).toContain("visible");
-    const results = [dry, run, ...(await reportsOf(sandbox))];
-    for (const { stdout, stderr } of results) expect(stdout + stderr).not.toMatch(CONTROL);
-    expect(await sandbox.repository.git("log", "-1", "--format=%s", "main")).toContain("visible");
+    expect(run.code).toBe(1);
+    const told = allOf([run, ...(await reportsOf(sandbox))]);
+    expect(CONTROL.exec(told)).toBeNull();
+    for (const subject of ["agent", "gate", "file", "plan"]) expect(told).toContain(subject);
+    expect(told).toContain("visible");
+    expect(await landedTasks(sandbox)).toEqual(["plan"]);
   });
 });
 
+/** Its end is not changed by any way of writing it down, but for base64. */
 const SECRET = 'hush"hush/7f3e9a1c5b8d2046';
+const SECRET_END = "7f3e9a1c5b8d2046";
+const IN_BASE64 = Buffer.from(SECRET).toString("base64").slice(0, 30);
 const ENV = { AGENTS_TOKEN: SECRET };
 
-/** Every file below the home, whole: the database and its log included. */
+/** Every file below the home but for workspaces: the database and its log included. */
 function everythingKept(sandbox: Sandbox): string {
   return readdirSync(sandbox.home, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.parentPath.includes("/workspaces"))
@@ -80,58 +80,51 @@ function everythingKept(sandbox: Sandbox): string {
     .join("\n");
 }
 
-const FORMS = [SECRET, JSON.stringify(SECRET).slice(1, -1), encodeURIComponent(SECRET)];
-
 describe("a secret that an agent was given", () => {
   const settings = {
     agents: { shell: { ...SHELL_AGENT.agents.shell, pass_env: ["AGENTS_TOKEN"] } },
     max_attempts: 2,
   };
 
-  it("stands nowhere in log, database and reports, by whatever way the agent lets it out", async () => {
+  it("stands nowhere in log, database and reports, by whatever way it comes out", async () => {
     await using sandbox = await makeSandbox();
-    const script = `echo "visible: $AGENTS_TOKEN"
+    const lint = "test ! -f gate.txt || { cat gate.txt; exit 3; }";
+    await sandbox.configure({ ...SHELL_AGENT, ...settings, lint });
+    const agent = `echo "visible: $AGENTS_TOKEN"; echo "$AGENTS_TOKEN" | base64
       printf '{"token": "%s"}\\n' "$(printf %s "$AGENTS_TOKEN" | sed 's/"/\\\\"/g')"
-      echo "$AGENTS_TOKEN" | base64; echo "failing with $AGENTS_TOKEN" >&2; exit 3`;
-    const run = await runHostile(sandbox, script, { settings, env: ENV });
-    await expectOnlyHonest(sandbox, run, "agent-failed");
-    const results = [run, ...(await reportsOf(sandbox))];
-    const told = results.map(({ stdout, stderr }) => stdout + stderr).join("\n");
-    expect(told).toContain("visible: [redacted]");
-    expect(told).toContain("failing with [redacted]");
-    for (const form of FORMS) {
-      expect(told).not.toContain(form);
-      expect(everythingKept(sandbox)).not.toContain(form);
+      echo "failing with $AGENTS_TOKEN" >&2; exit 3`;
+    const gate = 'echo "visible: $AGENTS_TOKEN" > gate.txt';
+    await sandbox.tasks([
+      { id: "agent", spec: agent },
+      { id: "gate", spec: gate, files: { writes: ["gate.txt"] } },
+    ]);
+    const run = await sandbox.mycelium(["run", "--run-id", "r1"], { env: ENV });
+    expect(run.code).toBe(1);
+    const reasons = sandbox.state("r1").tasks.map(({ reason }) => reason);
+    expect(reasons).toEqual(["agent-failed", "lint-failed"]);
+    const told = allOf([run, ...(await reportsOf(sandbox))]);
+    for (const text of ["visible: [redacted]", "failing with [redacted]"]) {
+      expect(told.includes(text), text).toBe(true);
+    }
+    for (const form of [SECRET_END, IN_BASE64]) {
+      expect(told.includes(form), "told").toBe(false);
+      expect(everythingKept(sandbox).includes(form), "kept").toBe(false);
     }
   });
 
-  it("neither where a gate prints what the agent wrote", async () => {
+  it("is found where it comes in pieces and amid much else", async () => {
     await using sandbox = await makeSandbox();
-    const script = 'echo "visible: $AGENTS_TOKEN" > hostile.txt';
-    const lint = "test ! -f hostile.txt || { cat hostile.txt; exit 3; }";
-    const run = await runHostile(sandbox, script, { settings: { ...settings, lint }, env: ENV });
-    await expectOnlyHonest(sandbox, run, "lint-failed");
-    const results = [run, ...(await reportsOf(sandbox))];
-    const told = results.map(({ stdout, stderr }) => stdout + stderr).join("\n");
-    for (const form of FORMS) {
-      expect(told).not.toContain(form);
-      expect(everythingKept(sandbox)).not.toContain(form);
-    }
-  });
-
-  it("neither where it comes in pieces, or as the name of a file", async () => {
-    await using sandbox = await makeSandbox();
-    const script = `half=$(printf %s "$AGENTS_TOKEN" | cut -c1-9); rest=$(printf %s "$AGENTS_TOKEN" | cut -c10-)
-      printf 'visible: %s' "$half"; sleep 0.3; printf '%s\\n' "$rest"
-      echo x > "$(printf %s "$AGENTS_TOKEN" | tr / _)"; echo done > hostile.txt`;
-    const run = await runHostile(sandbox, script, { settings, env: ENV });
-    expect(run.code).toBe(0);
-    const results = [run, ...(await reportsOf(sandbox))];
-    const told = results.map(({ stdout, stderr }) => stdout + stderr).join("\n");
-    expect(told).not.toContain(SECRET.slice(10));
-    expect(readFileSync(join(sandbox.home, "runs/r1/orchestrator.jsonl"), "utf8")).not.toContain(
-      SECRET.slice(10),
-    );
+    const script = `start=$(printf %s "$AGENTS_TOKEN" | cut -c1-9)
+      end=$(printf %s "$AGENTS_TOKEN" | cut -c10-)
+      printf 'visible: %s' "$start"; sleep 0.2; printf '%s\\n' "$end"
+      i=0; while [ $i -lt 2000 ]; do echo "$i $AGENTS_TOKEN"; i=$((i + 1)); done
+      echo done > hostile.txt`;
+    await expectBoth(sandbox, await runHostile(sandbox, script, { settings, env: ENV }));
+    const log = readFileSync(join(sandbox.home, "runs/r1/orchestrator.jsonl"), "utf8");
+    expect(log.includes("visible: [redacted]")).toBe(true);
+    // Neither whole nor cut in two.
+    expect(log.includes(SECRET_END.slice(8))).toBe(false);
+    expect(log.includes(SECRET.slice(0, 4))).toBe(false);
   });
 });
 
