@@ -1,8 +1,11 @@
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { runProcess } from "../src/lib/process.ts";
 
-/** A repository whose `.mycelium` holds independent tasks, each of which writes one file. */
+/**
+ * A repository of constant size whose `.mycelium` holds independent tasks. Each of them writes one of
+ * its files anew, one file after the other, so that tasks on the same file are far apart in time.
+ */
 export interface Fixture {
   readonly tasks: number;
   readonly repository: string;
@@ -15,6 +18,7 @@ export const BATCH = 16;
 
 const PROGRAM = join(import.meta.dirname, "..", "bin", "mycelium.js");
 const FOLDERS = 10;
+/** `plain.sh` knows these numbers too. */
 const FILES_A_FOLDER = 10;
 const LINES_A_FILE = 40;
 const PREPARE_TIMEOUT_MS = 300_000;
@@ -41,6 +45,7 @@ export async function makeFixture(
   await run(["git", "init", "--quiet", "--initial-branch=main"], inRepository);
   await run(["git", "add", "--all"], inRepository);
   await run(["git", "commit", "--quiet", "--message", "start"], inRepository);
+  await run(["git", "tag", "start"], inRepository);
   await run([process.execPath, PROGRAM, "plan", "--input", "README.md"], {
     cwd: repository,
     env: {
@@ -64,9 +69,14 @@ function describeTask(_: unknown, index: number): object {
   return {
     id,
     name: `Write ${id}`,
-    files: { reads: [], writes: [`out/${id}.txt`] },
-    spec: `Write out/${id}.txt.`,
+    files: { reads: [], writes: [pathOf(index)] },
+    spec: `Write ${pathOf(index)} anew.`,
   };
+}
+
+function pathOf(index: number): string {
+  const file = index % (FOLDERS * FILES_A_FOLDER);
+  return `src/part-${Math.floor(file / FILES_A_FOLDER)}/file-${file % FILES_A_FOLDER}.txt`;
 }
 
 async function writeSources(repository: string): Promise<void> {
@@ -74,13 +84,10 @@ async function writeSources(repository: string): Promise<void> {
   await writeFile(join(repository, ".mycelium", "config.yaml"), CONFIG);
   await writeFile(join(repository, ".gitignore"), ".mycelium/\n");
   await writeFile(join(repository, "README.md"), "# Fixture\n");
-  for (let folder = 0; folder < FOLDERS; folder += 1) {
-    const path = join(repository, "src", `part-${folder}`);
-    await mkdir(path, { recursive: true });
-    for (let file = 0; file < FILES_A_FOLDER; file += 1) {
-      const line = `export const value = "part ${folder}, file ${file}";\n`;
-      await writeFile(join(path, `file-${file}.js`), line.repeat(LINES_A_FILE));
-    }
+  for (let index = 0; index < FOLDERS * FILES_A_FOLDER; index += 1) {
+    const path = join(repository, pathOf(index));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, `This is line after line of file ${index}.\n`.repeat(LINES_A_FILE));
   }
 }
 

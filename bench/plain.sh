@@ -19,8 +19,8 @@ while [ "$number" -lt "$tasks" ]; do
 
   # Shared, because copying or linking thousands of objects for each task would flatter Mycelium.
   git clone --quiet --shared "$repository" "$clone"
-  mkdir -p "$clone/out"
-  echo "$task" >"$clone/out/$task.txt"
+  file=$(((number - 1) % 100))
+  echo "$task" >"$clone/src/part-$((file / 10))/file-$((file % 10)).txt"
   git -C "$clone" add --all
   git -C "$clone" commit --quiet --message "$task"
 

@@ -90,7 +90,7 @@ async function makeEnvironment(folder: string): Promise<Record<string, string>> 
 }
 
 async function measure(bench: Bench): Promise<Figures> {
-  const machine = await describeMachine(bench.env);
+  const machine = await describeMachine(bench);
   const sizes: SizeFigures[] = [];
   for (const tasks of bench.sizes) sizes.push(await measureSize(bench, tasks));
   progress("start of the command line");
@@ -115,11 +115,11 @@ async function measureSize(bench: Bench, tasks: number): Promise<SizeFigures> {
   const mycelium: Trial[] = [];
   const script: Trial[] = [];
   for (let trial = 1; trial <= bench.repeat; trial += 1) {
-    progress(`${tasks} tasks, trial ${trial} of ${bench.repeat}`);
+    progress(`${sizeText(tasks)}, trial ${trial} of ${bench.repeat}`);
     script.push(await runScript(request));
     mycelium.push(await runMycelium(request));
   }
-  progress(`${tasks} tasks, counting git processes`);
+  progress(`${sizeText(tasks)}, counting git processes`);
   return {
     tasks,
     myceliumMs: mycelium.map(({ durationMs }) => durationMs),
@@ -147,6 +147,10 @@ async function countGit(
   await counter.reset();
   await runScript(request);
   return { gitProcesses, scriptGitProcesses: await counter.count() };
+}
+
+function sizeText(tasks: number): string {
+  return tasks === 1 ? "1 task" : `${tasks} tasks`;
 }
 
 function progress(what: string): void {

@@ -1,4 +1,5 @@
 import { unreachable } from "../domain/failure.ts";
+import { withoutFirstWord } from "../lib/end-of-text.ts";
 import type { ExecResult, OutputListener } from "../workspaces/workspace.ts";
 import type { Agent, AgentEnding, AgentEvent, AgentTask } from "./agent.ts";
 import { makeEventQueue } from "./event-queue.ts";
@@ -110,7 +111,7 @@ function inputOf({ spec, feedback }: AgentTask): string {
 function judge(result: ExecResult | Error): Ended {
   if (result instanceof Error) return ending("failed", result.message);
   const { ending: end, stderr } = result;
-  const said = stderr.text.trim();
+  const said = (stderr.droppedBytes > 0 ? withoutFirstWord(stderr.text) : stderr.text).trim();
   switch (end.kind) {
     case "unstartable":
       return ending("program-missing", end.message);

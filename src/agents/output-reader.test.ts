@@ -75,6 +75,39 @@ test("text without a line end is told at once", () => {
   expect(heard.said).toEqual(["Continue? "]);
 });
 
+test("a word is told whole, whatever pieces it came in", () => {
+  const heard = listen();
+  for (const chunk of ["token: se", "cre", "t\nnext", " end"]) {
+    heard.reader.read("stdout", Buffer.from(chunk));
+  }
+  expect(heard.said).toEqual(["token: ", "secret\n", "next "]);
+  heard.reader.end();
+  expect(heard.said.at(-1)).toBe("end");
+});
+
+test("pieces of a long text begin at lines, or at words where there are none", () => {
+  for (const [text, start] of [
+    ["some words of a line\n".repeat(2_000), /^some/],
+    ["word ".repeat(5_000), /^word/],
+  ] as const) {
+    const heard = listen();
+    heard.reader.read("stdout", Buffer.from(text));
+    heard.reader.end();
+    expect(heard.text()).toBe(text);
+    expect(heard.said.length).toBeGreaterThan(1);
+    for (const piece of heard.said) expect(piece).toMatch(start);
+  }
+});
+
+test("a word without end is not waited for", () => {
+  const heard = listen();
+  for (let count = 0; count < 100; count += 1) {
+    heard.reader.read("stdout", Buffer.from("x".repeat(1_000)));
+  }
+  expect(heard.text().length).toBeGreaterThan(95_000);
+  expect(heard.said.every((piece) => piece.length <= TEXT_CHARACTERS_MAX)).toBe(true);
+});
+
 test("a chunk becomes few events of bounded size", () => {
   const heard = listen();
   const text = "a line of text {\n".repeat(4_000);

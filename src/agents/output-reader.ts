@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 import type { Usage } from "../domain/usage.ts";
-import { piecesOf, TEXT_CHARACTERS_MAX } from "./text-pieces.ts";
+import { lengthOfWholeWords, piecesOf, TEXT_CHARACTERS_MAX } from "./text-pieces.ts";
 import { isMeantAsReport, readUsageLine } from "./usage-line.ts";
 
 type OutputStream = "stdout" | "stderr";
@@ -25,8 +25,14 @@ export const LINE_CHARACTERS_MAX = 65_536;
 const NO_REPORT = { kind: "none" } as const;
 
 /**
- * Lines of the standard output that report usage become that; all else becomes text in few pieces,
- * one at least for each chunk. Bytes that are no UTF-8 become U+FFFD.
+ * The beginning of a word waits for the rest of it up to this length: a secret that came in two
+ * texts would be found in neither.
+ */
+const HELD_WORD_CHARACTERS_MAX = 1_024;
+
+/**
+ * Lines of the standard output that report usage become that; all else becomes text in few pieces
+ * of whole words, as soon as it comes. Bytes that are no UTF-8 become U+FFFD.
  */
 export function makeOutputReader(sink: OutputSink): OutputReader {
   const streams = { stdout: makeStream("stdout", sink), stderr: makeStream("stderr", sink) };
@@ -101,19 +107,32 @@ function makeStream(stream: OutputStream, sink: OutputSink): StreamReader {
     end() {
       const rest = held + decoder.end();
       if (rest !== "") endLine(rest);
-      batch.flush();
+      batch.end();
     },
   };
 }
 
-function makeBatch(emit: (text: string) => void): { add(text: string): void; flush(): void } {
+interface Batch {
+  add(text: string): void;
+  /** Passes on all but the beginning of a word. */
+  flush(): void;
+  end(): void;
+}
+
+function makeBatch(emit: (text: string) => void): Batch {
   let collected = "";
+  const passOn = (length: number): void => {
+    for (const piece of piecesOf(collected.slice(0, length))) emit(piece);
+    collected = collected.slice(length);
+  };
   const flush = (): void => {
-    for (const piece of piecesOf(collected)) emit(piece);
-    collected = "";
+    const whole = lengthOfWholeWords(collected);
+    const isHoldable = collected.length - whole <= HELD_WORD_CHARACTERS_MAX;
+    passOn(isHoldable ? whole : collected.length);
   };
   return {
     flush,
+    end: () => passOn(collected.length),
     add(text) {
       if (collected.length + text.length > TEXT_CHARACTERS_MAX) flush();
       collected += text;

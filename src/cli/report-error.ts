@@ -1,5 +1,5 @@
 import { exitCodeOf, Refusal } from "../domain/failure.ts";
-import { plainText } from "./render/terminal-text.ts";
+import { jsonLine, plainText } from "./render/terminal-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface ErrorReport {
@@ -19,7 +19,7 @@ interface ToldError {
 /** Tells what went wrong, where, and what to do next; answers the exit code. */
 export function reportError(error: unknown, { json, verbose, terminal }: ErrorReport): number {
   const told = tellError(error);
-  if (json) terminal.stdout.write(`${JSON.stringify({ ok: false, error: told })}\n`);
+  if (json) terminal.stdout.write(`${jsonLine({ ok: false, error: told })}\n`);
   else terminal.stderr.write(errorText(told));
   if (verbose) terminal.stderr.write(`${stackOf(error)}\n`);
   return error instanceof Refusal ? exitCodeOf(error.failure.code) : 1;

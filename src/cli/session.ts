@@ -4,6 +4,7 @@ import { perform, type Operation, type OperationContext } from "../control/opera
 import { systemClock } from "../lib/clock.ts";
 import type { Globals } from "./globals.ts";
 import { makeStyle, type Style } from "./render/style.ts";
+import { jsonLine } from "./render/terminal-text.ts";
 import { reportError } from "./report-error.ts";
 import { listenForSignals } from "./signals.ts";
 import type { Terminal } from "./terminal.ts";
@@ -76,7 +77,7 @@ function makeSession(options: SessionOptions, signal: AbortSignal): Session {
     perform: (operation, input, listeners = {}) =>
       perform(operation, { ...context, ...listeners }, input),
     answer: (result, render) => {
-      const text = globals.json ? JSON.stringify({ ok: true, ...result }) : render(style);
+      const text = globals.json ? jsonLine({ ok: true, ...result }) : render(style);
       terminal.stdout.write(`${text}\n`);
     },
   };

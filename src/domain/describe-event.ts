@@ -69,8 +69,10 @@ const DESCRIPTIONS: Descriptions = {
 
   "gate.decided": ({ gate, answer, reason, duration_ms }) =>
     `${gate}: ${answer}${answer === "pass" ? "" : ` (${firstLine(reason)})`} in ${durationText(duration_ms)}`,
-  "manifest.violated": ({ enforcement, violations }) =>
-    `wrote outside its manifest (${enforcement}): ${listText(violations.map(({ path }) => path))}`,
+  "manifest.violated": ({ enforcement, violations, unlisted }) => {
+    const paths = violations.map(({ path }) => path);
+    return `wrote outside its manifest (${enforcement}): ${listText(paths, unlisted)}`;
+  },
   "manifest.rescoped": ({ added_files, added_locks }) =>
     `manifest widened by ${listText([...added_files, ...added_locks.map((lock) => `lock ${lock}`)])}`,
   "budget.warn": ({ message }) => `budget warning: ${firstLine(message)}`,

@@ -35,11 +35,11 @@ export function costText(usd: number): string {
 /** Names that a list shows before it counts the rest. */
 const LIST_NAMED_MAX = 8;
 
-/** `a, b and c`; long lists end with how many more there are. */
-export function listText(items: readonly string[]): string {
+/** `a, b and c`; long lists end with how many more there are, those that nobody listed included. */
+export function listText(items: readonly string[], unlisted = 0): string {
   const named = items.slice(0, LIST_NAMED_MAX);
-  const more = items.length - named.length;
-  if (more > 0) return `${named.join(", ")} and ${more} more`;
+  const more = items.length - named.length + unlisted;
+  if (more > 0) return `${named.join(", ")} and ${numberText(more)} more`;
   const last = named.pop();
   return named.length === 0 ? (last ?? "nothing") : `${named.join(", ")} and ${last}`;
 }

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import type { GateVerdict } from "../domain/gate.ts";
+import { withoutFirstWord } from "../lib/end-of-text.ts";
 import type { ExecEnding, Workspace } from "../workspaces/workspace.ts";
 
 export interface CommandGate {
@@ -97,6 +98,9 @@ function makeTail(digest: Hash): { add(chunk: Buffer): void; text(): string } {
       dropped ||= kept.length + chunk.length > OUTPUT_TAIL_BYTES_MAX;
       kept = joined.subarray(-OUTPUT_TAIL_BYTES_MAX);
     },
-    text: () => (dropped ? "[…]\n" : "") + kept.toString("utf8"),
+    text: () => {
+      const text = kept.toString("utf8");
+      return dropped ? `[…]\n${withoutFirstWord(text)}` : text;
+    },
   };
 }

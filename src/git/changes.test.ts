@@ -2,8 +2,26 @@ import { chmod, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { makeGitRepository } from "../../test/support/git-repository.ts";
+import { findStrayRepositories } from "./changes.ts";
 
 const NOTHING = "0".repeat(40);
+
+describe("findStrayRepositories", () => {
+  test("names repositories inside of this one, unless .gitmodules came with them", async () => {
+    await using repository = await makeGitRepository();
+    const { path, base } = repository;
+    await repository.git("init", "--quiet", "nested");
+    await repository.gitIn(join(path, "nested"), ["commit", "-q", "--allow-empty", "-m", "inner"]);
+    const stray = await repository.commit({ "plain.txt": "x\n" });
+    await using opened = await repository.open();
+    expect(findStrayRepositories(await opened.listChanges(base, stray))).toEqual(["nested"]);
+    const described = await repository.commit({ ".gitmodules": '[submodule "nested"]\n' });
+    expect(findStrayRepositories(await opened.listChanges(base, described))).toEqual([]);
+    await repository.gitIn(join(path, "nested"), ["commit", "-q", "--allow-empty", "-m", "more"]);
+    const moved = await repository.commit({});
+    expect(findStrayRepositories(await opened.listChanges(described, moved))).toEqual([]);
+  });
+});
 
 describe("listChanges", () => {
   test("tells what was added, modified, deleted and changed in type, with modes and ids", async () => {

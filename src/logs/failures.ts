@@ -89,11 +89,11 @@ const TELLERS = {
     reason: resets_at === null ? "no time of reset is known" : `resets at ${resets_at}`,
     detail: message,
   }),
-  "manifest.violated": ({ enforcement, violations }) => ({
-    what: `outside the manifest (${enforcement})`,
-    reason: listText(violations.map(({ path }) => path)),
-    detail: "",
-  }),
+  "manifest.violated": ({ enforcement, violations, unlisted }) => {
+    const paths = violations.map(({ path }) => path);
+    const reason = listText(paths, unlisted);
+    return { what: `outside the manifest (${enforcement})`, reason, detail: "" };
+  },
   "budget.block": ({ message }) => ({ what: "budget spent", reason: message, detail: "" }),
   "landing.conflicted": ({ paths }) => ({ what: "conflict", reason: listText(paths), detail: "" }),
   "landing.rejected": ({ tasks, answer, next }) => ({

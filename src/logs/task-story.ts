@@ -133,10 +133,12 @@ const TURNS: Tellers = {
   "task.reopened": ({ previous_state }) => `It was reopened after having been ${previous_state}.`,
   "manifest.rescoped": ({ added_files, added_locks }) =>
     `Its manifest was widened by ${listText([...added_files, ...added_locks])}.`,
-  "manifest.violated": ({ enforcement, violations }) =>
-    enforcement === "block"
-      ? `It wrote outside its manifest: ${listText(violations.map(({ path }) => path))}.`
-      : null,
+  "manifest.violated": ({ enforcement, violations, unlisted }) => {
+    const paths = violations.map(({ path }) => path);
+    return enforcement === "block"
+      ? `It wrote outside its manifest: ${listText(paths, unlisted)}.`
+      : null;
+  },
   "landing.conflicted": ({ paths }) => `It conflicted with the branch in ${listText(paths)}.`,
   "budget.warn": ({ message }) => `Budget: ${firstLine(message)}.`,
   "budget.block": ({ message }) => `Budget: ${firstLine(message)}.`,

@@ -1,3 +1,4 @@
+import { endOfText } from "../lib/end-of-text.ts";
 import { moveTaskIn } from "../store/tasks.ts";
 import type { Change } from "../store/store.ts";
 import type { BoardTask } from "./board.ts";
@@ -25,7 +26,7 @@ export async function sendBack(
   const { row } = task;
   const key = { runId: context.runId, taskId: row.task_id };
   const subject = { task_id: row.task_id, attempt: row.attempts };
-  const feedback = whole.slice(-FEEDBACK_CHARACTERS_MAX);
+  const feedback = endOfText(whole, FEEDBACK_CHARACTERS_MAX);
   const moved = await context.store.record(async (change) => {
     await alsoRecord?.(change);
     if (row.tries >= context.config.max_attempts) {

@@ -2,6 +2,7 @@ import { Refusal } from "../domain/failure.ts";
 import type { Usage } from "../domain/usage.ts";
 import type { AttemptOrder, AttemptOutcome } from "../hive/attempt.ts";
 import { crashPoint } from "../lib/crash-point.ts";
+import { endOfText } from "../lib/end-of-text.ts";
 import { rewriteManifest } from "../planning/task-folders.ts";
 import { closeAttempt, type AttemptEnd } from "../store/attempts.ts";
 import type { Change } from "../store/store.ts";
@@ -136,7 +137,7 @@ async function recordRejected(
   outcome: Extract<AttemptOutcome, { kind: "rejected" }>,
 ): Promise<TaskRow> {
   const { row } = context.board.get(order.taskId);
-  const feedback = outcome.feedback.slice(-FEEDBACK_CHARACTERS_MAX);
+  const feedback = endOfText(outcome.feedback, FEEDBACK_CHARACTERS_MAX);
   const manifest = outcome.rescoped;
   if (manifest !== undefined) await recordRescope(change, order, manifest);
   const rewritten = manifest === undefined ? {} : rewrittenTask(manifest, order.spec);

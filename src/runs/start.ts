@@ -27,6 +27,7 @@ export async function startRun(parts: RunParts, request: RunRequest): Promise<Ru
   parts.agents(request.agent);
   for (const { manifest } of folders)
     if (manifest.agent !== undefined) parts.agents(manifest.agent);
+  refuseOtherKinds(folders, parts.provider.kind);
   const runId = request.runId ?? newRunId(parts.store.clock.now());
   await refuseTakenId(parts, runId);
   const { config, repository, store } = parts;
@@ -96,6 +97,18 @@ function pick(folders: readonly TaskFolder[], ids: readonly string[]): readonly 
     });
   }
   return selected;
+}
+
+/** One run works in one kind of workspace; a task that asks for another would get less than it asked. */
+function refuseOtherKinds(folders: readonly TaskFolder[], kind: string): void {
+  for (const { manifest } of folders) {
+    if (manifest.workspace === undefined || manifest.workspace === kind) continue;
+    throw new Refusal(
+      "workspace-unavailable",
+      `${manifest.id} asks for a ${manifest.workspace} workspace; this run has ${kind} ones`,
+      { hint: `run it apart with --tasks ${manifest.id} --workspace ${manifest.workspace}` },
+    );
+  }
 }
 
 async function refuseTakenId(parts: RunParts, runId: string): Promise<void> {

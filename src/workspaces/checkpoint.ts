@@ -63,8 +63,10 @@ export async function checkpoint(
   if (ending.kind === "exited" && ending.code === NOTHING_TO_COMMIT && said === "") {
     return { ok: true, value: { committed: false } };
   }
-  const why = [explain(ending), stdout.text.trim(), said].filter((part) => part !== "").join("\n");
-  return workspaceFailure(why);
+  const output = [stdout.text.trim(), said].filter((part) => part !== "").join("\n");
+  const cause = /^(?:error|fatal): .*$/m.exec(output)?.[0];
+  const what = cause === undefined ? explain(ending) : `${explain(ending)}: ${cause}`;
+  return workspaceFailure(output === "" ? what : `${what}\n${output}`);
 }
 
 function explain(ending: ExecEnding): string {

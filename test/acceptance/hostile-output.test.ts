@@ -92,8 +92,10 @@ describe("a secret that an agent was given", () => {
     await sandbox.configure({ ...SHELL_AGENT, ...settings, lint });
     const agent = `echo "visible: $AGENTS_TOKEN"; echo "$AGENTS_TOKEN" | base64
       printf '{"token": "%s"}\\n' "$(printf %s "$AGENTS_TOKEN" | sed 's/"/\\\\"/g')"
+      i=0; while [ $i -lt 200 ]; do echo "$AGENTS_TOKEN " >&2; i=$((i + 1)); done
       echo "failing with $AGENTS_TOKEN" >&2; exit 3`;
-    const gate = 'echo "visible: $AGENTS_TOKEN" > gate.txt';
+    const gate = `i=0; while [ $i -lt 999 ]; do echo "$i $AGENTS_TOKEN"; i=$((i + 1)); done > gate.txt
+      echo "visible: $AGENTS_TOKEN" >> gate.txt`;
     await sandbox.tasks([
       { id: "agent", spec: agent },
       { id: "gate", spec: gate, files: { writes: ["gate.txt"] } },
@@ -106,7 +108,8 @@ describe("a secret that an agent was given", () => {
     for (const text of ["visible: [redacted]", "failing with [redacted]"]) {
       expect(told.includes(text), text).toBe(true);
     }
-    for (const form of [SECRET_END, IN_BASE64]) {
+    // Nor a part of it, where a long text was cut.
+    for (const form of [SECRET_END.slice(8), SECRET.slice(0, 6), IN_BASE64]) {
       expect(told.includes(form), "told").toBe(false);
       expect(everythingKept(sandbox).includes(form), "kept").toBe(false);
     }
@@ -121,7 +124,7 @@ describe("a secret that an agent was given", () => {
       echo done > hostile.txt`;
     await expectBoth(sandbox, await runHostile(sandbox, script, { settings, env: ENV }));
     const log = readFileSync(join(sandbox.home, "runs/r1/orchestrator.jsonl"), "utf8");
-    expect(log.includes("visible: [redacted]")).toBe(true);
+    expect(log.includes("[redacted]")).toBe(true);
     // Neither whole nor cut in two.
     expect(log.includes(SECRET_END.slice(8))).toBe(false);
     expect(log.includes(SECRET.slice(0, 4))).toBe(false);

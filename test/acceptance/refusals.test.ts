@@ -99,6 +99,14 @@ describe("a run is refused, with what to do next,", () => {
     expect(await sandbox.mycelium(["resume", "r1"])).toMatchObject({ code: 2 });
   });
 
+  it("with a task that asks for a kind of workspace that the run does not have", async () => {
+    await using sandbox = await makeSandbox();
+    await sandbox.configure({});
+    await sandbox.tasks([{ id: "1", files: { writes: ["one.txt"] }, workspace: "vm" }]);
+    const refused = await sandbox.json(["run", "--run-id", "r1", "--workspace", "local"]);
+    expect(refused).toMatchObject({ ok: false, error: { code: "workspace-unavailable" } });
+  });
+
   it("while another one works on the repository", async () => {
     await using sandbox = await makeSandbox();
     const started = join(sandbox.repository.folder, "started");

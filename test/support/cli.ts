@@ -19,6 +19,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** What to run it through: a program that runs the one that its last arguments name. */
+  readonly within?: readonly [string, ...string[]];
   /** Aborting kills the whole tree. */
   readonly signal?: AbortSignal;
   readonly onOutput?: (stream: "stdout" | "stderr", chunk: Buffer) => void;
@@ -81,7 +83,7 @@ export async function makeSandbox(): Promise<Sandbox> {
   };
   const mycelium: Sandbox["mycelium"] = async (args, options = {}) => {
     const result = await runProcess({
-      command: [process.execPath, program, ...args],
+      command: [...(options.within ?? ["env"]), process.execPath, program, ...args],
       cwd: options.cwd ?? repository.path,
       env: { ...env, ...options.env },
       stdin: options.stdin ?? "",

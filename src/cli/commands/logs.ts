@@ -124,12 +124,13 @@ const tellSummary: LogWork = async (session, { run_id }) => {
 const followRun: LogWork = async (session, { run_id }, { lines: last, after }) => {
   const { follow } = await import("../../control/operations/follow.ts");
   const { renderEvent, renderFollowEnd } = await import("../render/events.ts");
+  const { jsonLine } = await import("../render/terminal-text.ts");
   const { globals, terminal, style, signal } = session;
   const onEvent: Parameters<Session["perform"]>[2] = {
     // Nobody needs what nobody reads.
     signal: AbortSignal.any([signal, terminal.unread]),
     onEvent: (event) => {
-      const line = globals.json ? JSON.stringify(event) : renderEvent(event, style);
+      const line = globals.json ? jsonLine(event) : renderEvent(event, style);
       terminal.stdout.write(`${line}\n`);
     },
   };

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { cut, plainLine, plainText } from "./terminal-text.ts";
+import { cut, jsonLine, plainLine, plainText } from "./terminal-text.ts";
 
 test.each([
   ["\u001b[31mred\u001b[0m", "red"],
@@ -33,6 +33,14 @@ test("whatever comes in, nothing that a terminal would obey comes out", () => {
       expect(plainLine(parts.join(""))).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u);
     }),
   );
+});
+
+test("an object for programs is the same to them, and nothing to a terminal", () => {
+  const value = { text: "a\u001b[2J\u009b31m\u202e\u2028\u007f\n\"é漢🎉" };
+  const line = jsonLine(value);
+  expect(JSON.parse(line)).toEqual(value);
+  expect(line).not.toMatch(/[\p{Cc}\u202a-\u202e\u2028\u2066-\u2069]/u);
+  expect(line).toContain("é漢🎉");
 });
 
 test("a long text is cut with a sign of it, a short one is not", () => {

@@ -24,6 +24,13 @@ export function plainLine(text: string): string {
   return plainText(text).replaceAll(/[\t\n]+/g, " ");
 }
 
+/** An object on one line for programs, which may end up on a terminal all the same. */
+export function jsonLine(value: object): string {
+  return JSON.stringify(value).replace(CONTROLS, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
 /** Cut to a number of characters, with a sign that it was. */
 export function cut(text: string, lengthMax: number): string {
   const characters = Array.from(text);
