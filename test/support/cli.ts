@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { inject } from "vitest";
-import { parse } from "yaml";
 import { parseEvent, type EventType, type RecordedEvent } from "../../src/domain/event.ts";
 import { runProcess } from "../../src/lib/process.ts";
 import { makeGitRepository, type TestRepository } from "./git-repository.ts";
@@ -20,7 +19,7 @@ export interface CliOptions {
   readonly cwd?: string;
   readonly stdin?: string;
   /** What to run it through: a program that runs the one that its last arguments name. */
-  readonly within?: readonly [string, ...string[]];
+  readonly within?: CommandLine;
   /** Aborting kills the whole tree. */
   readonly signal?: AbortSignal;
   readonly onOutput?: (stream: "stdout" | "stderr", chunk: Buffer) => void;
@@ -83,7 +82,7 @@ export async function makeSandbox(): Promise<Sandbox> {
   };
   const mycelium: Sandbox["mycelium"] = async (args, options = {}) => {
     const result = await runProcess({
-      command: [...(options.within ?? ["env"]), process.execPath, program, ...args],
+      command: inside(options.within, [process.execPath, program, ...args]),
       cwd: options.cwd ?? repository.path,
       env: { ...env, ...options.env },
       stdin: options.stdin ?? "",
@@ -133,6 +132,12 @@ export async function makeSandbox(): Promise<Sandbox> {
   };
 }
 
+type CommandLine = readonly [string, ...string[]];
+
+function inside(outer: CommandLine | undefined, command: CommandLine): CommandLine {
+  return outer === undefined ? command : [...outer, ...command];
+}
+
 function parseJson(text: string, context: string): unknown {
   try {
     return JSON.parse(text);
@@ -160,8 +165,4 @@ export function ofType(
   type: EventType,
 ): readonly RecordedEvent[] {
   return events.filter((event) => event.type === type);
-}
-
-export function readYaml(path: string): unknown {
-  return parse(readFileSync(path, "utf8"));
 }

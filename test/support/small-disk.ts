@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { runProcess } from "../../src/lib/process.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
 
 /** A file system of a few megabytes that only those can see who are run through `within`. */
 export interface SmallDisk extends AsyncDisposable {
-  /** For the beginning of a command line. */
+  /** For the beginning of a command line; it begins in the root folder. */
   readonly within: readonly [string, ...string[]];
   /** Leaves not a single block. */
   fill(): Promise<void>;
@@ -22,7 +22,7 @@ export async function mountSmallDisk(path: string, megabytes: number): Promise<S
   await mkdir(path, { recursive: true });
   const mount = `mount -t tmpfs -o size=${megabytes}m,mode=700 small "$0" && echo ready && exec cat`;
   const holder = spawn("unshare", ["--map-root-user", "--mount", "sh", "-c", mount, path], {
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "ignore"],
   });
   const ended = new Promise<void>((resolve) => {
     holder.once("error", () => resolve());
@@ -59,8 +59,9 @@ export async function mountSmallDisk(path: string, megabytes: number): Promise<S
 }
 
 /** Whether this machine lets a test mount one. */
-export async function canMountSmallDisk(folder: string): Promise<boolean> {
-  await using disk = await mountSmallDisk(join(folder, "probe"), 1);
+export async function canMountSmallDisk(): Promise<boolean> {
+  await using folder = await temporaryFolder();
+  await using disk = await mountSmallDisk(folder.path, 1);
   return disk !== null;
 }
 
