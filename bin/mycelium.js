@@ -2,24 +2,48 @@
 // Plain JavaScript that any Node since 18 can read: it only finds one that is new enough.
 import { existsSync } from "node:fs";
 import module from "node:module";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const NODE_VERSION_MIN = 24;
+/** For asking another Node for its version. */
+const ASKING = { timeout: 10_000, stdio: ["ignore", "pipe", "ignore"] };
 const program = new URL("../dist/cli/main.js", import.meta.url);
-const ownNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
 
-if (Number(process.versions.node.split(".")[0]) >= NODE_VERSION_MIN) {
+if (isNewEnough(process.versions.node)) {
   module.enableCompileCache();
   await import(program.href);
-} else if (existsSync(ownNode)) {
-  await runWith(ownNode);
 } else {
-  process.stderr.write(
-    `mycelium needs Node ${NODE_VERSION_MIN} or newer; this is ${process.versions.node}.\n` +
-      "  Next: install it from https://nodejs.org, or run `npm install node@24` where mycelium is\n" +
-      "  installed, which brings one that only mycelium uses.\n",
-  );
-  process.exitCode = 2;
+  const node = await findNode();
+  if (node !== undefined) {
+    await runWith(node);
+  } else {
+    process.stderr.write(
+      `mycelium needs Node ${NODE_VERSION_MIN} or newer; this is ${process.versions.node}.\n` +
+        "  Next: install it from https://nodejs.org, or run `npm install node@24` where mycelium is\n" +
+        "  installed, which brings one for this project alone.\n",
+    );
+    process.exitCode = 2;
+  }
+}
+
+function isNewEnough(version) {
+  return Number(version.split(".")[0]) >= NODE_VERSION_MIN;
+}
+
+/** That of the package `node`, installed in mycelium's own folder, beside it, or further up. */
+async function findNode() {
+  const { execFileSync } = await import("node:child_process");
+  const folders = module.createRequire(import.meta.url).resolve.paths("node") ?? [];
+  const nodes = folders.map((folder) => join(folder, "node/bin/node"));
+  return nodes.find((node) => {
+    if (!existsSync(node)) return false;
+    try {
+      return isNewEnough(execFileSync(node, ["-p", "process.versions.node"], ASKING).toString());
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Becomes the same program under another Node, as far as whoever started it can tell. */

@@ -119,11 +119,12 @@ async function makeInstallation(files: Readonly<Record<string, string>>): Promis
 }
 
 const MAIN_THAT_TELLS = `
-  console.log(JSON.stringify({ args: process.argv.slice(2), node: process.versions.node }));
   if (process.argv[2] === "wait") {
     process.on("SIGTERM", () => process.exit(77));
     setInterval(() => {}, 1_000);
-  } else if (process.argv[2] === "die") process.kill(process.pid, "SIGKILL");
+  }
+  console.log(JSON.stringify({ args: process.argv.slice(2), node: process.versions.node }));
+  if (process.argv[2] === "die") process.kill(process.pid, "SIGKILL");
   else process.exitCode = 33;
 `;
 

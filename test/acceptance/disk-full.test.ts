@@ -143,3 +143,38 @@ describe.skipIf(isSkipped)(`a full disk below the home (${SMALL_DISK_HOW_TO})`, 
     expect(await home.mycelium("clean", "--force")).toMatchObject({ code: 0 });
   });
 });
+
+describe.skipIf(isSkipped)(`a full disk below the repository (${SMALL_DISK_HOW_TO})`, () => {
+  it("stops the run with nothing half landed, and it is gone on with", async () => {
+    await using sandbox = await makeSandbox();
+    const small = join(sandbox.repository.folder, "small");
+    await using disk = await mountSmallDisk(small, MEGABYTES);
+    if (disk === null) throw new Error(SMALL_DISK_HOW_TO);
+    const flag = join(sandbox.repository.folder, "flag");
+    const fill = `if [ ! -e ${flag} ]; then touch ${flag}; cat /dev/zero > ${small}/ballast; fi`;
+    const doctor = `case "$PWD" in *._landing/*) ${fill};; esac; test -f README.md`;
+    await sandbox.configure({ ...SHELL_AGENT, doctor });
+    await sandbox.tasks(TASKS);
+    const { path } = sandbox.repository;
+    await disk.run(`git clone -q ${path} "$0/repo" && cp -r ${path}/.mycelium "$0/repo"`);
+    const git = (args: string): Promise<string> => disk.run(`git -C "$0/repo" ${args}`);
+    const before = await git("rev-parse main");
+    const within = [...disk.within, "sh", "-c", 'cd "$0" && exec "$@"', `${small}/repo`] as const;
+
+    const run = await sandbox.mycelium(["run", "--run-id", "r1"], { within });
+    expect(run, run.stderr).toMatchObject({ code: 1 });
+    expect(run.stdout + run.stderr).toMatch(/no space left/i);
+    expect(sandbox.state("r1")).toMatchObject({ status: "failed", stop_reason: "disk-full" });
+    expect(await git("rev-parse main")).toBe(before);
+    await git("fsck --full --strict --no-dangling");
+    await disk.free();
+
+    const resumed = await sandbox.mycelium(["resume"], { within });
+    expect(resumed, resumed.stderr).toMatchObject({ code: 0 });
+    expect((await git("log --format=%s main")).split("\n").toSorted()).toMatchObject(
+      ["", "Task one", "Task two", "base"],
+    );
+    expect(await git("status --porcelain --untracked-files=no")).toBe("");
+    await git("fsck --full --strict --no-dangling");
+  });
+});
