@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { openTranscript, stopSignal, type Transcript } from "./transcript.ts";
@@ -102,8 +102,10 @@ bootstrap:
 bootstrap_timeout: 1800
 doctor: ${JSON.stringify(doctor)}
 doctor_timeout: 1800
-# Two checks at once are all that two cores can do.
-max_parallel: 2
+# A check keeps two cores busy, and the proof of a landing is one more: it waits for its batch to fill.
+max_parallel: ${Math.max(1, Math.floor(availableParallelism() / 2))}
+landing:
+  linger_seconds: 600
 agents:
   command:
     command: stand-in-agent

@@ -37,7 +37,7 @@ export const clean = defineOperation({
         dryRun,
         force,
         provider: composeProvider(environment, "local"),
-        workEnv: { PATH: environment.path },
+        workEnv: { PATH: environment.path, HOME: environment.userHome },
         removeRefs: (removal) => removeRefs(environment, clock, removal),
       }),
     );
