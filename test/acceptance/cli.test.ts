@@ -17,7 +17,10 @@ const TASKS = [
 
 /** A run of which one task lands and the other fails at the doctor, with its workspace kept. */
 async function runHalf(sandbox: Sandbox, runId = "r1"): Promise<void> {
-  await sandbox.configure({ max_attempts: 1, lint: "test ! -f two.txt || { echo o''h no; exit 3; }" });
+  await sandbox.configure({
+    max_attempts: 1,
+    lint: "test ! -f two.txt || { echo o''h no; exit 3; }",
+  });
   await sandbox.tasks(TASKS);
   expect(await sandbox.mycelium(["run", "--run-id", runId])).toMatchObject({ code: 1 });
 }
@@ -27,7 +30,8 @@ describe("help", () => {
     await using sandbox = await makeSandbox();
     const help = await sandbox.mycelium(["--help"]);
     expect(help).toMatchObject({ code: 0, stderr: "" });
-    for (const command of COMMANDS) expect(help.stdout).toMatch(new RegExp(`^  ${command}\\b`, "m"));
+    for (const command of COMMANDS)
+      expect(help.stdout).toMatch(new RegExp(`^  ${command}\\b`, "m"));
     const pages = [
       ...COMMANDS.map((command) => [command]),
       ...LOG_COMMANDS.map((command) => ["logs", command]),
@@ -38,7 +42,9 @@ describe("help", () => {
       expect(own, page.join(" ")).toMatchObject({ code: 0, stderr: "" });
       expect(own.stdout).toContain(`Usage: mycelium ${page.join(" ")}`);
       expect(own.stdout).toContain("--json");
-      expect(Math.max(...own.stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80);
+      expect(Math.max(...own.stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(
+        80,
+      );
     }
     expect(existsSync(sandbox.home)).toBe(false);
   });
@@ -59,7 +65,6 @@ describe("init", () => {
     expect(first).toMatchObject({ ok: true, branch: "main", doctor: "npm test", missing: [] });
     const file = join(sandbox.repository.path, ".mycelium/config.yaml");
     expect(settingsSchema.parse(readYaml(file))).toMatchObject({ main_branch: "main" });
-    expect(await sandbox.repository.git("status", "--porcelain")).toBe("?? package.json");
 
     await writeFile(file, "mine\n");
     const second = await sandbox.mycelium(["init"]);
@@ -97,6 +102,61 @@ describe("where there are no runs yet", () => {
   });
 });
 
+describe("plan", () => {
+  const planned = (...names: readonly string[]): string =>
+    names.map((name) => `## ${name}\n\nDo ${name}.\n`).join("\n");
+
+  it("writes a folder a task, replaces what it wrote before, and leaves the rest alone", async () => {
+    await using sandbox = await makeSandbox();
+    await sandbox.configure({ planner: { provider: "outline" } });
+    const env = { MOCK_LLM: "0" };
+    const tasks = join(sandbox.repository.path, ".mycelium/tasks");
+    await sandbox.repository.write("plan.md", planned("First thing", "Second thing"));
+    const dry = await sandbox.json(["plan", "--input", "plan.md", "--dry-run"], { env });
+    expect(dry).toMatchObject({ ok: true, tasks: [{ id: "001" }, { id: "002" }] });
+    expect(existsSync(tasks)).toBe(false);
+    await sandbox.json(["plan", "--input", "plan.md"], { env });
+    expect(foldersIn(tasks)).toEqual(["001-first-thing", "002-second-thing"]);
+    expect(readFileSync(join(tasks, "001-first-thing/spec.md"), "utf8")).toContain(
+      "Do First thing.",
+    );
+
+    await sandbox.tasks([{ id: "mine", files: { writes: ["mine.txt"] } }]);
+    await sandbox.repository.write("plan.md", planned("Another thing"));
+    expect(await sandbox.json(["plan", "--input", "plan.md"], { env })).toMatchObject({ ok: true });
+    expect(foldersIn(tasks)).toEqual(["001-another-thing", "mine-task"]);
+    expect(await sandbox.json(["run", "--dry-run"])).toMatchObject({
+      batches: [[{ id: "001" }, { id: "mine" }]],
+    });
+  });
+
+  it("writes nothing where anything is wrong with it, and names all of that", async () => {
+    await using sandbox = await makeSandbox();
+    await sandbox.configure({});
+    const tasks = [
+      { id: "a", name: "A", spec: "a", dependencies: ["b", "nobody"] },
+      { id: "b", name: "B", spec: "b", dependencies: ["a"], locks: { writes: ["nothing"] } },
+      { id: "c", name: "C", spec: "c" },
+      { id: "C", name: "D", spec: "d" },
+    ];
+    await sandbox.repository.write("plan.json", JSON.stringify({ tasks }));
+    const env = { MOCK_LLM: "0" };
+    const told = await sandbox.json(["plan", "--input", "plan.json"], { env });
+    expect(told).toMatchObject({ ok: false, error: { code: "plan-invalid" } });
+    const text = JSON.stringify(told);
+    for (const word of ["cycle", "nobody", "nothing", "has the id C"]) expect(text).toContain(word);
+    expect(existsSync(join(sandbox.repository.path, ".mycelium/tasks"))).toBe(false);
+    const missing = await sandbox.mycelium(["plan", "--input", "elsewhere.md"], { env });
+    expect(missing.code).toBe(2);
+    expect(missing.stderr).toContain("elsewhere.md");
+  });
+});
+
+function foldersIn(path: string): readonly string[] {
+  const entries = readdirSync(path, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
 describe("a dry run", () => {
   it("shows the batches and changes nothing", async () => {
     await using sandbox = await makeSandbox();
@@ -131,13 +191,16 @@ describe("reports of a run", () => {
       ],
     });
     expect(status["next"]).toContain("mycelium resume");
-    expect(await sandbox.json(["runs", "list"])).toMatchObject({ ok: true, runs: [{ run_id: "r1", tasks: 2 }] });
+    expect(await sandbox.json(["runs", "list"])).toMatchObject({
+      ok: true,
+      runs: [{ run_id: "r1", tasks: 2 }],
+    });
     const gates = (await sandbox.json(["logs", "query", "--type", "gate.*"]))["events"] as object[];
     expect(gates.length).toBeGreaterThanOrEqual(3);
     for (const event of gates) expect(event).toMatchObject({ type: "gate.decided", run_id: "r1" });
-    expect(await sandbox.json(["logs", "query", "--task", "2", "--type", "task.failed"])).toMatchObject(
-      { events: [{ task_id: "2", payload: { reason: "lint-failed" } }] },
-    );
+    expect(
+      await sandbox.json(["logs", "query", "--task", "2", "--type", "task.failed"]),
+    ).toMatchObject({ events: [{ task_id: "2", payload: { reason: "lint-failed" } }] });
     expect(await sandbox.json(["logs", "search", "OH NO"])).toMatchObject({
       matches: [{ event: { task_id: "2" }, excerpt: expect.stringContaining("oh no") }],
     });

@@ -12,8 +12,7 @@ import {
   type SmallDisk,
 } from "../support/small-disk.ts";
 
-const isSkipped =
-  process.env["MYCELIUM_REQUIRE_ALL"] === undefined && !(await canMountSmallDisk());
+const isSkipped = process.env["MYCELIUM_REQUIRE_ALL"] === undefined && !(await canMountSmallDisk());
 
 const MEGABYTES = 12;
 
@@ -171,9 +170,12 @@ describe.skipIf(isSkipped)(`a full disk below the repository (${SMALL_DISK_HOW_T
 
     const resumed = await sandbox.mycelium(["resume"], { within });
     expect(resumed, resumed.stderr).toMatchObject({ code: 0 });
-    expect((await git("log --format=%s main")).split("\n").toSorted()).toMatchObject(
-      ["", "Task one", "Task two", "base"],
-    );
+    expect((await git("log --format=%s main")).split("\n").toSorted()).toMatchObject([
+      "",
+      "Task one",
+      "Task two",
+      "base",
+    ]);
     expect(await git("status --porcelain --untracked-files=no")).toBe("");
     await git("fsck --full --strict --no-dangling");
   });

@@ -114,6 +114,19 @@ describe("an agent that leaves processes behind", () => {
   });
 });
 
+describe("a doctor", () => {
+  it("that hangs is ended at its timeout, and one that leaves daemons keeps none", async () => {
+    await using sandbox = await makeSandbox();
+    const daemon = "setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' > /dev/null 2>&1 &";
+    const run = await runHostile(sandbox, "echo done > hostile.txt", {
+      settings: { doctor: `${daemon} test ! -f hostile.txt || sleep 300`, doctor_timeout: 1 },
+    });
+    await expectOnlyHonest(sandbox, run, "doctor-failed");
+    expect(run.stdout + run.stderr).toContain("no end within 1 s");
+    expect(processesOf(sandbox.home)).toEqual([]);
+  });
+});
+
 describe("an agent that floods its output", () => {
   it("lands, with a bounded log and bounded memory", async () => {
     await using sandbox = await makeSandbox();

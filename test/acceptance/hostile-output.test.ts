@@ -44,7 +44,8 @@ function allOf(results: readonly CliResult[]): string {
 describe("control characters and escape sequences", () => {
   it("of agents, gates, files and plans reach nobody's terminal", async () => {
     await using sandbox = await makeSandbox();
-    const evil = "\\033]0;title\\007\\033[2J\\033[1;31mvisible\\033[0m\\r\\b\\302\\233\\342\\200\\256";
+    const evil =
+      "\\033]0;title\\007\\033[2J\\033[1;31mvisible\\033[0m\\r\\b\\302\\233\\342\\200\\256";
     const lint = `test ! -f gate.txt || { printf '${evil}\\n'; exit 3; }`;
     await sandbox.configure({ ...SHELL_AGENT, lint });
     const name = "visible\u001B[2J\u0007\u202Ename";

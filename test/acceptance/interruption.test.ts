@@ -101,12 +101,8 @@ describe("a run that is told to stop", () => {
     await using program = await startUntilGate(sandbox, stubborn);
     program.kill("SIGINT");
     // Within half a second it is the same signal still, so it is sent until one has ended it.
-    let isOver = false;
-    void program.ended.then(() => (isOver = true));
-    while (!isOver) {
-      program.kill("SIGINT");
-      await pause(50);
-    }
+    const isOver = program.ended.then(() => true);
+    while (!(await Promise.race([isOver, pause(50, false)]))) program.kill("SIGINT");
     expect(await program.ended).toMatchObject({ code: 130, signal: null });
     expect(ofType(sandbox.events("r1"), "run.paused")).toEqual([]);
     expect(await sandbox.json(["status"])).toMatchObject({ status: "running", is_live: false });

@@ -83,7 +83,9 @@ describe("the tarball", () => {
   it("depends on exact versions alone, and runs nothing when it is installed", async () => {
     await using folder = await temporaryFolder();
     await run(["tar", "-xzf", inject("tarball"), "-C", folder.path], { cwd: TOP });
-    const manifest = JSON.parse(readFileSync(join(folder.path, "package/package.json"), "utf8")) as {
+    const manifest = JSON.parse(
+      readFileSync(join(folder.path, "package/package.json"), "utf8"),
+    ) as {
       dependencies: Record<string, string>;
       scripts: Record<string, string>;
     };
@@ -135,9 +137,11 @@ describe("installed from the tarball into an empty project", () => {
 
 const PLAN = `# Greeting
 
-## Task 1: Greet
+## Greet
 
-Writes: greeting.txt
+~~~yaml
+files: { writes: [greeting.txt] }
+~~~
 
 Write hello into greeting.txt.
 `;

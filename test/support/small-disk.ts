@@ -46,7 +46,9 @@ export async function mountSmallDisk(path: string, megabytes: number): Promise<S
     within,
     run,
     fill: async () => {
-      await run('cat /dev/zero > "$0/ballast" 2> /dev/null; test "$(df --output=avail "$0" | tail -1)" -eq 0');
+      await run(
+        'cat /dev/zero > "$0/ballast" 2> /dev/null; test "$(df --output=avail "$0" | tail -1)" -eq 0',
+      );
     },
     free: async () => {
       await run('rm "$0/ballast"');

@@ -36,7 +36,7 @@ test("whatever comes in, nothing that a terminal would obey comes out", () => {
 });
 
 test("an object for programs is the same to them, and nothing to a terminal", () => {
-  const value = { text: "a\u001b[2J\u009b31m\u202e\u2028\u007f\n\"é漢🎉" };
+  const value = { text: 'a\u001b[2J\u009b31m\u202e\u2028\u007f\n"é漢🎉' };
   const line = jsonLine(value);
   expect(JSON.parse(line)).toEqual(value);
   expect(line).not.toMatch(/[\p{Cc}\u202a-\u202e\u2028\u2066-\u2069]/u);
