@@ -18,10 +18,11 @@ const NOTHING_TO_COMMIT = 1;
  * Two git processes in one command; what the first has to say goes to the standard output, so that
  * the other channel is the commit's alone. Locks that a killed agent left behind go first: none of its
  * processes is running any more. Its repository is named outright, so that git never looks for
- * another one above it, and must be a folder, so that it cannot stand for another one elsewhere.
+ * another one above it, and must be a folder of its own, so that it cannot stand for another one
+ * elsewhere: the commit would be made there.
  */
 const SCRIPT = `
-[ -d .git ] && [ ! -L .git ] && [ -f .git/HEAD ] || exit ${BROKEN_REPOSITORY}
+[ -d .git ] && [ ! -L .git ] && [ -f .git/HEAD ] && [ ! -e .git/commondir ] || exit ${BROKEN_REPOSITORY}
 export GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD"
 IFS= read -r head < .git/HEAD
 case $head in

@@ -145,7 +145,7 @@ describe("plan", () => {
     expect(told).toMatchObject({ ok: false, error: { code: "plan-invalid" } });
     const text = JSON.stringify(told);
     for (const word of ["cycle", "nobody", "nothing", "has the id C"]) expect(text).toContain(word);
-    expect(existsSync(join(sandbox.repository.path, ".mycelium/tasks"))).toBe(false);
+    expect(foldersIn(join(sandbox.repository.path, ".mycelium/tasks"))).toEqual([]);
     const missing = await sandbox.mycelium(["plan", "--input", "elsewhere.md"], { env });
     expect(missing.code).toBe(2);
     expect(missing.stderr).toContain("elsewhere.md");

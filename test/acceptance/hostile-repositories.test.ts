@@ -25,7 +25,8 @@ const BROKEN: readonly { readonly name: string; readonly script: string }[] = [
   },
   {
     name: "shares everything with the user's",
-    script: 'user=$(head -1 .git/objects/info/alternates); echo "${user%/objects}" > .git/commondir',
+    script:
+      'user=$(head -1 .git/objects/info/alternates); echo "${user%/objects}" > .git/commondir',
   },
   { name: "is empty", script: "rm -rf .git; mkdir .git" },
   {
@@ -126,6 +127,7 @@ describe("nothing lands of a worker who commits", () => {
       rm -f .git/index`;
     const run = await runHostile(sandbox, script, { writes: ["**"] });
     await expectOnlyHonest(sandbox, run, "workspace-broken");
+    expect(run.stdout).toContain("was refused by git");
     expect(await readdir(sandbox.repository.path)).not.toContain("config");
   });
 });
@@ -135,7 +137,8 @@ describe("a worker's repository may have", () => {
     await using sandbox = await makeSandbox();
     const trace = join(sandbox.repository.folder, "ran-on-the-host");
     // In the workspace they may run, which is what their environment tells.
-    const tell = `[ -n "$MYCELIUM_WORKSPACE_DIR" ] || touch ${trace}`;
+    const inside = join(sandbox.repository.folder, "ran-in-the-workspace");
+    const tell = `[ -n "$MYCELIUM_WORKSPACE_DIR" ] && touch ${inside} || touch ${trace}`;
     const script = `cat > tell.sh <<'END'
 #!/bin/sh
 ${tell}
@@ -158,6 +161,8 @@ END
       writes: ["hostile.txt", ".gitattributes", "tell.sh", "hooks/**"],
     });
     await expectBoth(sandbox, run);
+    // The bait was good: the checkpoint, which is made in the workspace, has taken it.
+    expect(existsSync(inside)).toBe(true);
     expect(existsSync(trace)).toBe(false);
   });
 
