@@ -1,12 +1,35 @@
 import { defineConfig } from "vitest/config";
 
+const shared = {
+  globalSetup: ["./test/support/packed-program.ts"],
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+};
+
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    globalSetup: ["./test/support/packed-program.ts"],
     reporters: ["default", "./test/support/closing-line-reporter.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
     maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: "suite",
+          include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+          exclude: ["test/alone/**"],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        // What depends on time has the machine to itself, after all else.
+        test: {
+          ...shared,
+          name: "alone",
+          include: ["test/alone/**/*.test.ts"],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

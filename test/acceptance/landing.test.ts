@@ -2,7 +2,6 @@ import { writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { RecordedEvent } from "../../src/domain/event.ts";
 import { receiptSchema } from "../../src/domain/receipt.ts";
 import { makeSandbox, ofType, type Sandbox } from "../support/cli.ts";
 
@@ -162,45 +161,3 @@ describe("landing", () => {
     expect(await repository.git("diff", "--cached", "--name-only")).toBe("");
   });
 });
-
-describe("five tasks of 4, 1, 1, 1 and 1 seconds at width two", () => {
-  it("take no longer than a quarter over the longest", async () => {
-    await using sandbox = await makeSandbox();
-    await sandbox.configure({
-      agents: {
-        command: { command: 'sleep "$(cat)"; touch "$MYCELIUM_TASK_ID.txt"', reports_usage: false },
-      },
-    });
-    const seconds = ["4", "1", "1", "1", "1"];
-    await sandbox.tasks(
-      seconds.map((spec, index) => ({
-        id: String(index + 1),
-        spec,
-        files: { writes: [`${index + 1}.txt`] },
-      })),
-    );
-    const run = await sandbox.mycelium([
-      "run",
-      "--run-id",
-      "r1",
-      "--agent",
-      "command",
-      "--max-parallel",
-      "2",
-    ]);
-    expect(run).toMatchObject({ code: 0 });
-    // Against the longest task as it was on this machine at this moment, not against a clock.
-    const events = sandbox.events("r1");
-    const longest = events.filter(({ task_id }) => task_id === "1");
-    const longestMs =
-      timeOf(ofType(longest, "agent.ended")) - timeOf(ofType(events, "run.started"));
-    const wholeMs = timeOf(ofType(events, "run.completed")) - timeOf(ofType(events, "run.started"));
-    expect(longestMs).toBeGreaterThanOrEqual(4000);
-    expect(wholeMs).toBeLessThanOrEqual(1.25 * longestMs);
-  });
-});
-
-function timeOf([event]: readonly RecordedEvent[]): number {
-  if (event === undefined) throw new Error("no such event");
-  return Date.parse(event.ts);
-}
