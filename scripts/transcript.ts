@@ -32,9 +32,12 @@ export function openTranscript(options: TranscriptOptions): Transcript {
       write(`${paint("cyan", `$ ${command}`)}\n`);
       const result = await run(options, command, (chunk) => process.stdout.write(chunk));
       write("\n");
-      return requireSuccess(command, result);
+      return requireSuccess(command, result, "");
     },
-    ask: async (command) => requireSuccess(command, await run(options, command)),
+    ask: async (command) => {
+      const result = await run(options, command);
+      return requireSuccess(command, result, result.stderr.bytes.toString());
+    },
     promise: (what, isKept) => {
       if (!isKept) broken += 1;
       write(`${isKept ? paint("green", "✓") : paint("red", "✗ NOT TRUE:")} ${what}\n`);
@@ -66,10 +69,11 @@ function run(
   });
 }
 
-function requireSuccess(command: string, { ending, stdout, stderr }: ProcessResult): string {
+/** `said` is what a reader has not seen yet. */
+function requireSuccess(command: string, { ending, stdout }: ProcessResult, said: string): string {
   if (ending.kind === "exited" && ending.code === 0) return stdout.bytes.toString();
   const why = ending.kind === "exited" ? `exit code ${ending.code}` : ending.kind;
-  throw new Error(`\`${command}\` came to ${why}\n${stderr.bytes.toString()}`);
+  throw new Error(`\`${command}\` came to ${why}\n${said}`.trimEnd());
 }
 
 function paint(style: "bold" | "cyan" | "green" | "red", text: string): string {

@@ -1,6 +1,6 @@
 /** `3 tasks`, `1 task`, `12,345 bytes`. */
-export function countText(count: number, noun: string): string {
-  return `${numberText(count)} ${noun}${count === 1 ? "" : "s"}`;
+export function countText(count: number, noun: string, plural = `${noun}s`): string {
+  return `${numberText(count)} ${count === 1 ? noun : plural}`;
 }
 
 /** `12,345`. */

@@ -1,3 +1,4 @@
+import { usageSchema } from "../domain/usage.ts";
 import { readTaskFolder } from "../planning/task-folders.ts";
 import { closeAttempt, listOpenAttempts, type AttemptRow } from "../store/attempts.ts";
 import { listOpenLandings } from "../store/landings.ts";
@@ -89,7 +90,8 @@ async function closeLostAttempts(context: RunContext): Promise<readonly string[]
 
 async function closeLost(context: RunContext, attempt: AttemptRow): Promise<void> {
   const key = { runId: context.runId, taskId: attempt.task_id };
-  const subject = { task_id: key.taskId, attempt: attempt.number };
+  const { workspace_id } = attempt;
+  const subject = { task_id: key.taskId, attempt: attempt.number, workspace_id };
   const { row } = context.board.get(key.taskId);
   const losses = await countLost(context, key.taskId);
   const moved = await context.store.record(async (change) => {
@@ -103,7 +105,12 @@ async function closeLost(context: RunContext, attempt: AttemptRow): Promise<void
     await change.event(context.runId, {
       type: "attempt.ended",
       ...subject,
-      payload: { outcome: "lost", reason: "orchestrator-died", duration_ms: 0, usage: null },
+      payload: {
+        outcome: "lost",
+        reason: "orchestrator-died",
+        duration_ms: Math.max(0, Date.parse(change.now) - Date.parse(attempt.started_at)),
+        usage: attempt.usage_reported === 1 ? usageSchema.parse(usageOf(attempt)) : null,
+      },
     });
     if (row.state !== "running") return row;
     if (losses >= LOST_ATTEMPTS_MAX) {
@@ -126,6 +133,12 @@ async function closeLost(context: RunContext, attempt: AttemptRow): Promise<void
     return moveTaskIn(change, key, "retry", values);
   });
   context.board.put(moved);
+}
+
+function usageOf(attempt: AttemptRow): unknown {
+  const { input_tokens, cached_input_tokens, output_tokens, reasoning_output_tokens } = attempt;
+  const { cost_usd } = attempt;
+  return { input_tokens, cached_input_tokens, output_tokens, reasoning_output_tokens, cost_usd };
 }
 
 async function countLost(context: RunContext, taskId: string): Promise<number> {

@@ -1,3 +1,4 @@
+import { countText } from "../domain/words.ts";
 import { endOfText } from "../lib/end-of-text.ts";
 import { moveTaskIn } from "../store/tasks.ts";
 import type { Change } from "../store/store.ts";
@@ -30,7 +31,7 @@ export async function sendBack(
   const moved = await context.store.record(async (change) => {
     await alsoRecord?.(change);
     if (row.tries >= context.config.max_attempts) {
-      const message = `${row.tries} tries, the last one could not land: ${reason}`;
+      const message = `${countText(row.tries, "try", "tries")}, the last one could not land: ${reason}`;
       await change.event(context.runId, {
         type: "task.failed",
         ...subject,

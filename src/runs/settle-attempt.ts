@@ -1,4 +1,5 @@
 import { Refusal } from "../domain/failure.ts";
+import { countText } from "../domain/words.ts";
 import type { Usage } from "../domain/usage.ts";
 import type { AttemptOrder, AttemptOutcome } from "../hive/attempt.ts";
 import { crashPoint } from "../lib/crash-point.ts";
@@ -142,7 +143,7 @@ async function recordRejected(
   if (manifest !== undefined) await recordRescope(change, order, manifest);
   const rewritten = manifest === undefined ? {} : rewrittenTask(manifest, order.spec);
   if (row.tries >= context.config.max_attempts) {
-    const message = `${row.tries} tries, the last one: ${firstLine(feedback)}`;
+    const message = `${countText(row.tries, "try", "tries")}, the last one: ${firstLine(feedback)}`;
     return recordFailed(change, order, outcome.reason, message, rewritten);
   }
   const payload = { reason: outcome.reason, feedback };
