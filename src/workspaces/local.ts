@@ -50,7 +50,14 @@ export function createLocalProvider(options: LocalProviderOptions): WorkspacePro
       "none: commands run as your own user, with your files and your network; " +
       "only the environment, the repository and the processes are kept apart",
 
+    probe: async () => ({ kind: "available", details: "a folder and your own user" }),
+
     create: async (request) => {
+      if (request.network === "none") {
+        return workspaceFailure("a local workspace cannot be cut off from the network", {
+          hint: "use a sandbox, docker or vm workspace",
+        });
+      }
       const made = await makeWorkspace(request, { ...options, limits });
       if (!made.ok) return made;
       const { id, seed, env: given } = request;
