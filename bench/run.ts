@@ -71,7 +71,7 @@ function count(option: string, text: string, max: number): number {
 /** Whatever happens, nothing is left behind. */
 async function bench(options: Pick<Bench, "sizes" | "repeat">): Promise<Figures> {
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop.abort());
   const folder = await mkdtemp(join(await realpath(tmpdir()), "mycelium-bench-"));
   try {
     const env = await makeEnvironment(folder);

@@ -111,9 +111,7 @@ async function runMainJob(transcript: Transcript): Promise<void> {
 
   heading("What landed, and the proof that goes with a commit");
   await show("git log --format='%h  %<(42)%s%(trailers:key=Mycelium-Task,separator=%x20)' main");
-  await show(
-    "git notes --ref=mycelium show main | node --print 'JSON.stringify(JSON.parse(fs.readFileSync(0)), null, 2)'",
-  );
+  await show("git notes --ref=mycelium show main");
 }
 
 async function keepPromises({ heading, ask, promise }: Transcript): Promise<void> {

@@ -75,7 +75,7 @@ function lookAt(here: Transcript): Promise<string> {
 async function runMainJob(there: Transcript, doctor: string): Promise<void> {
   const { heading, show, ask } = there;
   heading("A clone of this repository, with a branch to land on");
-  await show(`git switch --quiet --create ${BRANCH} && git log --oneline -3`);
+  await show(`git switch --quiet --create ${BRANCH} && git tag start && git log --oneline -3`);
 
   heading("Its own checks are the doctor");
   await ask("mkdir -p .mycelium && echo '*' >.mycelium/.gitignore");
@@ -86,15 +86,11 @@ async function runMainJob(there: Transcript, doctor: string): Promise<void> {
 
   heading("The run");
   await show("mycelium run --agent command");
-  await show("mycelium status");
 
   heading("What landed");
+  await show(`git log --stat --format='%n%h %s%n%n%(trailers:key=Mycelium-Task)' start..${BRANCH}`);
   await show(
-    `git log --stat --format='%n%h %s%n%n%(trailers:key=Mycelium-Task)' @{upstream}..${BRANCH}`,
-  );
-  const format = "node --print 'JSON.stringify(JSON.parse(fs.readFileSync(0)), null, 2)'";
-  await show(
-    `for commit in $(git rev-list ${BRANCH} -3); do git notes --ref=mycelium show $commit | ${format}; done`,
+    `for commit in $(git rev-list --reverse start..${BRANCH}); do git notes --ref=mycelium show $commit; done`,
   );
 }
 
@@ -127,7 +123,7 @@ function bootstrapCommand(): string {
 async function keepPromises({ heading, ask, promise }: Transcript): Promise<void> {
   heading("What was promised");
   const trailers = await ask(
-    `git log --format='%(trailers:key=Mycelium-Task,valueonly)' @{upstream}..${BRANCH}`,
+    `git log --format='%(trailers:key=Mycelium-Task,valueonly)' start..${BRANCH}`,
   );
   const landed = trailers.split("\n").filter((line) => line !== "");
   const all = TASKS.every((task) => landed.includes(task)) && landed.length === TASKS.length;

@@ -46,7 +46,7 @@ export function openTranscript(options: TranscriptOptions): Transcript {
 /** Aborted when the person at the terminal has seen enough, or whoever started this has. */
 export function stopSignal(): AbortSignal {
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop.abort());
   return stop.signal;
 }
 

@@ -40,7 +40,7 @@ export async function compose(request: CompositionRequest): Promise<Composition>
     repository: await openRunRepository(environment, config, clock),
     provider: composeProvider(environment, request.workspaceKind ?? config.workspace.kind),
     agents: (name) => composeAgent(environment, config, name),
-    workEnv: workEnvironment(environment),
+    workEnv: workEnvironment(environment, config),
   };
 }
 
@@ -70,24 +70,37 @@ function composeAgent(environment: Environment, config: Config, name: string): A
       hint: `describe it under \`agents\` in ${config.file}; known are ${known}`,
     });
   }
-  const passed = settings.pass_env.map((variable): [string, string] => {
-    const value = environment.lookup(variable);
-    if (value !== undefined) return [variable, value];
-    throw new Refusal("agent-misconfigured", `agent ${name} needs ${variable}, which is not set`, {
-      hint: `export ${variable}, or take it out of pass_env`,
-    });
-  });
   return createCommandAgent({
     name,
     command: settings.command,
-    env: { ...settings.env, ...Object.fromEntries(passed) },
+    env: { ...settings.env, ...passOn(environment, settings.pass_env, `agent ${name}`) },
     reportsUsage: settings.reports_usage,
   });
 }
 
+/** Fail closed: a variable that somebody counts on and that is not set is an error, not an absence. */
+function passOn(
+  environment: Environment,
+  names: readonly string[],
+  who: string,
+): Readonly<Record<string, string>> {
+  const passed = names.map((name): [string, string] => {
+    const value = environment.lookup(name);
+    if (value !== undefined) return [name, value];
+    throw new Refusal("config-invalid", `${who} needs ${name}, which is not set`, {
+      hint: `export ${name}, or take it out of pass_env`,
+    });
+  });
+  return Object.fromEntries(passed);
+}
+
 /** What commands in a workspace get of the user's environment: enough to find programs. */
-function workEnvironment(environment: Environment): Readonly<Record<string, string>> {
+function workEnvironment(
+  environment: Environment,
+  config: Config,
+): Readonly<Record<string, string>> {
   return {
+    ...passOn(environment, config.workspace.pass_env, "every workspace"),
     PATH: environment.path,
     HOME: environment.userHome,
     ...(environment.lang !== null && { LANG: environment.lang }),

@@ -10,15 +10,15 @@ const SOURCE = join(ROOT, "src");
  * the port of a room that has several implementations: only `compose.ts` names those.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  "domain": [],
-  "lib": [],
-  "store": ["domain", "lib"],
-  "git": ["domain", "lib"],
-  "config": ["domain", "lib"],
-  "workspaces": ["domain", "lib", "git"],
-  "agents": ["domain", "lib", "workspaces/workspace.ts"],
-  "gates": ["domain", "lib", "workspaces/workspace.ts"],
-  "hive": [
+  domain: [],
+  lib: [],
+  store: ["domain", "lib"],
+  git: ["domain", "lib"],
+  config: ["domain", "lib"],
+  workspaces: ["domain", "lib", "git"],
+  agents: ["domain", "lib", "workspaces/workspace.ts"],
+  gates: ["domain", "lib", "workspaces/workspace.ts"],
+  hive: [
     "domain",
     "lib",
     "gates",
@@ -26,10 +26,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "workspaces/workspace.ts",
     "workspaces/checkpoint.ts",
   ],
-  "planning": ["domain", "lib", "config"],
-  "setup": ["domain", "lib", "git", "config"],
-  "logs": ["domain", "lib", "store"],
-  "runs": [
+  planning: ["domain", "lib", "config"],
+  setup: ["domain", "lib", "git", "config"],
+  logs: ["domain", "lib", "store"],
+  runs: [
     "domain",
     "lib",
     "store",
@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "workspaces/workspace.ts",
     "workspaces/unlanded-work.ts",
   ],
-  "control": [
+  control: [
     "domain",
     "lib",
     "store",
@@ -56,7 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "workspaces/workspace.ts",
     "compose.ts",
   ],
-  "cli": ["domain", "lib", "config", "config.ts", "control"],
+  cli: ["domain", "lib", "config", "config.ts", "control"],
 };
 
 /** Words that may stand in one place only, with what to use elsewhere. */
@@ -106,7 +106,9 @@ const files = sourceFiles();
 
 describe("the house", () => {
   it("has the rooms of the picture and no other", () => {
-    const rooms = new Set(files.map(({ path }) => roomOf(path)).filter((room) => !room.endsWith(".ts")));
+    const rooms = new Set(
+      files.map(({ path }) => roomOf(path)).filter((room) => !room.endsWith(".ts")),
+    );
     expect([...rooms].filter((room) => !(room in MAY_IMPORT))).toEqual([]);
   });
 
@@ -125,8 +127,9 @@ describe("the house", () => {
 
   it("keeps each power in one place", () => {
     const wrong = files.flatMap(({ path, text }) =>
-      BANNED.filter(({ word, except }) => word.test(text) && !except.some((part) => path.startsWith(part)))
-        .map(({ word, instead }) => `${path} has ${word.source}: use ${instead}`),
+      BANNED.filter(
+        ({ word, except }) => word.test(text) && !except.some((part) => path.startsWith(part)),
+      ).map(({ word, instead }) => `${path} has ${word.source}: use ${instead}`),
     );
     expect(wrong).toEqual([]);
   });

@@ -51,19 +51,19 @@ async function mycelium(args: readonly string[], options: CapturedTerminalOption
   return { exitCode, ...terminal.printed, questions: terminal.questions };
 }
 
-const COMMANDS = [
-  ["status"],
-  ["runs", "list"],
-  ["logs", "query"],
-  ["logs", "search", "NEEDLE"],
-  ["logs", "timeline"],
-  ["logs", "failures"],
-  ["logs", "summarize"],
-  ["logs", "follow"],
-  ["clean", "--dry-run"],
-] as const;
+const COMMANDS: readonly (readonly [readonly string[]])[] = [
+  [["status"]],
+  [["runs", "list"]],
+  [["logs", "query"]],
+  [["logs", "search", "NEEDLE"]],
+  [["logs", "timeline"]],
+  [["logs", "failures"]],
+  [["logs", "summarize"]],
+  [["logs", "follow"]],
+  [["clean", "--dry-run"]],
+];
 
-test.each(COMMANDS)("%s %s prints nothing that a terminal would obey", async (...args) => {
+test.each(COMMANDS)("%j prints nothing that a terminal would obey", async (args) => {
   const { exitCode, stdout, stderr } = await mycelium(args);
   expect(exitCode).toBe(0);
   expect(stderr).toBe("");
@@ -71,7 +71,7 @@ test.each(COMMANDS)("%s %s prints nothing that a terminal would obey", async (..
   expect(stdout.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
 });
 
-test.each(COMMANDS)("%s %s is coloured on a terminal, and not where nobody wants it", async (...args) => {
+test.each(COMMANDS)("%j is coloured on a terminal, and not where nobody wants it", async (args) => {
   const coloured = await mycelium(args, { isTerminal: true });
   const plain = await mycelium([...args, "--no-color"], { isTerminal: true });
   expect(coloured.stdout).toContain("\u001b[");
@@ -80,7 +80,7 @@ test.each(COMMANDS)("%s %s is coloured on a terminal, and not where nobody wants
   expect(coloured.stdout.replaceAll(/\u001b\[\d+m/g, "")).toBe(plain.stdout);
 });
 
-test.each(COMMANDS)("%s %s answers programs with an object that is ok", async (...args) => {
+test.each(COMMANDS)("%j answers programs with an object that is ok", async (args) => {
   const { stdout } = await mycelium([...args, "--json"]);
   const last = stdout.trimEnd().split("\n").at(-1) ?? "";
   expect(JSON.parse(last)).toMatchObject({ ok: true });
@@ -89,7 +89,9 @@ test.each(COMMANDS)("%s %s answers programs with an object that is ok", async (.
 test("status shows the tasks with what they used, what went wrong and what to do", async () => {
   const { stdout } = await mycelium(["status"]);
   expect(stdout).toContain("Run run-1: failed");
-  expect(stdout).toMatch(/^1 +complete +2 +2 min 00 s +1,234 +\$0\.75 +31ffffffff +Add a greeting$/m);
+  expect(stdout).toMatch(
+    /^1 +complete +2 +2 min 00 s +1,234 +\$0\.75 +31ffffffff +Add a greeting$/m,
+  );
   expect(stdout).toMatch(/^2 +failed +1 +1 min 00 s +unknown +unknown +- +Evil /m);
   expect(stdout).toMatch(/^3 +pending +0 +- +- +- +- +Document both$/m);
   expect(stdout).toContain("2  agent-failed: it said redbold");
@@ -99,7 +101,10 @@ test("status shows the tasks with what they used, what went wrong and what to do
 
 test("following prints events as lines of JSON, and then how it ended", async () => {
   const { stdout } = await mycelium(["logs", "follow", "--after", "0", "--json"]);
-  const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line) as { seq?: number });
+  const lines = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { seq?: number });
   const end = lines.pop();
   expect(end).toMatchObject({ ok: true, run_id: "run-1", ended: "run", status: "failed" });
   expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, at) => at + 1));

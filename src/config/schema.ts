@@ -89,6 +89,14 @@ const workspace = z.strictObject({
     })
     .default("local")
     .describe("A folder of its own with a private clone and the user's own rights."),
+  pass_env: z
+    .array(variableName)
+    .max(100)
+    .default([])
+    .describe(
+      "Variables of Mycelium's own environment that every command in a workspace gets, gates " +
+        "included. `PATH`, `HOME`, `LANG` and `USER` are always there; nothing else is.",
+    ),
 });
 
 const landing = z.strictObject({

@@ -28,17 +28,20 @@ const SECRET_NAME = /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH/i;
 /** The values that must not reach the log: of common keys, and of what agents are given. */
 export function knownSecrets(
   environment: Pick<Environment, "lookup">,
-  config: Pick<Config, "agents">,
+  config: Pick<Config, "agents" | "workspace">,
 ): readonly string[] {
   const agents = [...config.agents.values()];
-  const passed = [...COMMON_VARIABLES, ...agents.flatMap(({ pass_env }) => pass_env)].flatMap(
-    (name): readonly (readonly [string, string])[] => {
-      const value = environment.lookup(name);
-      return value !== undefined && (SECRET_NAME.test(name) || looksRandom(value))
-        ? [[name, value]]
-        : [];
-    },
-  );
+  const names = [
+    ...COMMON_VARIABLES,
+    ...config.workspace.pass_env,
+    ...agents.flatMap(({ pass_env }) => pass_env),
+  ];
+  const passed = names.flatMap((name): readonly (readonly [string, string])[] => {
+    const value = environment.lookup(name);
+    return value !== undefined && (SECRET_NAME.test(name) || looksRandom(value))
+      ? [[name, value]]
+      : [];
+  });
   const given = agents.flatMap(({ env }) => Object.entries(env));
   const secrets = given.filter(([name]) => SECRET_NAME.test(name));
   return [...passed, ...secrets].map(([, value]) => value);

@@ -61,9 +61,17 @@ export const EVENT_PAYLOADS = {
   "agent.text": z.strictObject({ stream: z.enum(["stdout", "stderr"]), text }),
   "agent.tool": z.strictObject({ name: text, summary: text }),
   "agent.quota": z.strictObject({ resets_at: text.nullable(), message: text }),
-  "agent.ended": z.strictObject({ reason: text, exit_code: z.number().int().nullable(), message: text }),
+  "agent.ended": z.strictObject({
+    reason: text,
+    exit_code: z.number().int().nullable(),
+    message: text,
+  }),
   "turn.completed": z.strictObject({ usage: usageSchema }),
-  "output.truncated": z.strictObject({ source: text, kept_bytes: z.number(), dropped_bytes: z.number() }),
+  "output.truncated": z.strictObject({
+    source: text,
+    kept_bytes: z.number(),
+    dropped_bytes: z.number(),
+  }),
 
   "gate.decided": z.strictObject({
     gate: text,
@@ -81,12 +89,29 @@ export const EVENT_PAYLOADS = {
     violations: z.array(z.strictObject({ kind: text, path: text, resource: text.nullable() })),
   }),
   "manifest.rescoped": z.strictObject({ added_files: z.array(text), added_locks: z.array(text) }),
-  "budget.warn": z.strictObject({ scope: text, unit: text, limit: z.number(), used: z.number().nullable(), message: text }),
-  "budget.block": z.strictObject({ scope: text, unit: text, limit: z.number(), used: z.number().nullable(), message: text }),
+  "budget.warn": z.strictObject({
+    scope: text,
+    unit: text,
+    limit: z.number(),
+    used: z.number().nullable(),
+    message: text,
+  }),
+  "budget.block": z.strictObject({
+    scope: text,
+    unit: text,
+    limit: z.number(),
+    used: z.number().nullable(),
+    message: text,
+  }),
 
   "landing.proposed": z.strictObject({ base: commit, tip: commit, tasks: taskIds }),
   "landing.conflicted": z.strictObject({ base: commit, paths: z.array(text) }),
-  "landing.rejected": z.strictObject({ tip: commit, tasks: taskIds, answer: z.enum(GATE_ANSWERS), next: text }),
+  "landing.rejected": z.strictObject({
+    tip: commit,
+    tasks: taskIds,
+    answer: z.enum(GATE_ANSWERS),
+    next: text,
+  }),
   "landing.outrun": z.strictObject({ expected: commit, found: commit.nullable(), tasks: taskIds }),
   "landing.landed": z.strictObject({ base: commit, tip: commit, tasks: taskIds }),
   "checkout.updated": z.strictObject({ path: text, from: commit, to: commit }),

@@ -21,7 +21,6 @@ const EXIT_CODES = {
   "tasks-missing": 2,
   "task-invalid": 2,
   "agent-unknown": 2,
-  "agent-misconfigured": 2,
   "workspace-unavailable": 2,
   "workspace-failed": 1,
   "workspace-missing": 2,

@@ -23,7 +23,9 @@ export function chainWeights(tasks: readonly Schedulable[]): ReadonlyMap<string,
   }
   const weights = new Map<string, number>();
   for (const task of topologicalOrder(tasks).toReversed()) {
-    const below = (dependents.get(task.id) ?? []).map((dependent) => weights.get(dependent.id) ?? 0);
+    const below = (dependents.get(task.id) ?? []).map(
+      (dependent) => weights.get(dependent.id) ?? 0,
+    );
     weights.set(task.id, task.minutes + below.reduce((most, weight) => Math.max(most, weight), 0));
   }
   return weights;
@@ -65,7 +67,9 @@ export function byUrgency(
 
 /** `2` before `10`, as people number their tasks. */
 export function compareIds(left: string, right: string): number {
-  return left.localeCompare(right, "en", { numeric: true }) || (left < right ? -1 : left > right ? 1 : 0);
+  return (
+    left.localeCompare(right, "en", { numeric: true }) || (left < right ? -1 : left > right ? 1 : 0)
+  );
 }
 
 export interface StartRequest {

@@ -32,7 +32,8 @@ export function addUsage(left: Usage, right: Usage): Usage {
     cached_input_tokens: left.cached_input_tokens + right.cached_input_tokens,
     output_tokens: left.output_tokens + right.output_tokens,
     reasoning_output_tokens: left.reasoning_output_tokens + right.reasoning_output_tokens,
-    cost_usd: left.cost_usd === null || right.cost_usd === null ? null : left.cost_usd + right.cost_usd,
+    cost_usd:
+      left.cost_usd === null || right.cost_usd === null ? null : left.cost_usd + right.cost_usd,
   };
 }
 

@@ -1,4 +1,9 @@
-import { findExceedances, hasLimits, type BudgetLimits, type Exceedance } from "../domain/budget.ts";
+import {
+  findExceedances,
+  hasLimits,
+  type BudgetLimits,
+  type Exceedance,
+} from "../domain/budget.ts";
 import { addUsage, NO_USAGE, type Usage } from "../domain/usage.ts";
 
 /** What a run and each of its tasks have used, counted while agents work. */
@@ -38,7 +43,10 @@ export function openBudgetLedger(
     usageOf,
     limits: (own) => hasLimits(effective(configured, own)),
     exceedances: (taskId, own) => {
-      const all = findExceedances(effective(configured, own), { task: usageOf(taskId), run: whole });
+      const all = findExceedances(effective(configured, own), {
+        task: usageOf(taskId),
+        run: whole,
+      });
       if (configured.mode === "block") return all;
       return all.filter((exceedance) => {
         const key = `${exceedance.scope === "run" ? "" : taskId} ${exceedance.scope} ${exceedance.unit}`;

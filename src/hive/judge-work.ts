@@ -53,7 +53,8 @@ function unchanged(): AttemptOutcome {
   return {
     kind: "rejected",
     reason: "no-changes",
-    feedback: "The last try changed nothing, and the task's manifest says that files are to change.",
+    feedback:
+      "The last try changed nothing, and the task's manifest says that files are to change.",
     keepWorkspace: true,
     verdicts: [],
   };
@@ -174,7 +175,11 @@ async function judgeByCommand(
     return { ...verdict, answer: "fail", reason: `${verdict.reason}, though it runs on the base` };
   }
   if (onBase.answer === "pass") return verdict;
-  return { ...verdict, answer: "fails-on-base-too", reason: `${verdict.reason}, on the base as well` };
+  return {
+    ...verdict,
+    answer: "fails-on-base-too",
+    reason: `${verdict.reason}, on the base as well`,
+  };
 }
 
 function refused(verdict: GateVerdict, verdicts: readonly GateVerdict[]): AttemptOutcome {

@@ -19,6 +19,8 @@ export interface ProofRequest {
 
 /** Runs gates on exactly one commit, in a fresh checkout that nobody worked in, and removes it. */
 export async function prove(request: ProofRequest): Promise<Proof> {
+  // An earlier process may have died in the middle of this very proof.
+  await request.provider.remove(request.workspaceId);
   const made = await request.provider.create({
     id: request.workspaceId,
     seed: request.seed,

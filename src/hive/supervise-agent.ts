@@ -79,10 +79,7 @@ async function applyBudget(
   return spent;
 }
 
-async function recordSpent(
-  means: AttemptMeans,
-  spent: readonly Exceedance[],
-): Promise<void> {
+async function recordSpent(means: AttemptMeans, spent: readonly Exceedance[]): Promise<void> {
   const type = means.ledger.mode === "block" ? "budget.block" : "budget.warn";
   await means.record(spent.map((exceedance): NewEvent => ({ type, payload: { ...exceedance } })));
 }
@@ -97,7 +94,10 @@ async function unknownUsage(
   if (usageSeen || means.ledger.mode !== "block" || !means.ledger.limits(own)) return null;
   const message = `agent ${means.agent.name} did not report what it used, and a budget blocks`;
   await means.record([
-    { type: "budget.block", payload: { scope: "task", unit: "tokens", limit: 0, used: null, message } },
+    {
+      type: "budget.block",
+      payload: { scope: "task", unit: "tokens", limit: 0, used: null, message },
+    },
   ]);
   return {
     kind: "stopped",

@@ -2,7 +2,7 @@ import type { GateVerdict } from "../domain/gate.ts";
 import type { CommandGate } from "../gates/command.ts";
 import { prove } from "../hive/prove.ts";
 import { bootstrapGates } from "./gate-commands.ts";
-import { seedAt, type RunContext } from "./run-context.ts";
+import { gateWorkspaceId, seedAt, type RunContext } from "./run-context.ts";
 
 /** Runs a gate on a commit that nobody of this run has touched. */
 export type BaseJudge = (base: string, gate: CommandGate) => Promise<GateVerdict>;
@@ -14,7 +14,8 @@ export function makeBaseJudge(context: RunContext): BaseJudge {
   return (base, gate) => {
     const key = `${base} ${gate.gate} ${gate.command}`;
     const verdict =
-      known.get(key) ?? judge(context, base, gate, `${context.runId}.base.${(count += 1)}`);
+      known.get(key) ??
+      judge(context, base, gate, gateWorkspaceId(context.runId, `base-${(count += 1)}`));
     known.set(key, verdict);
     return verdict;
   };

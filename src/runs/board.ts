@@ -43,8 +43,7 @@ export async function openBoard(tables: Database, runId: string): Promise<Board>
     if (task === undefined) throw new Error(`no task ${taskId} on the board`);
     return task;
   };
-  const pending = (): BoardTask[] =>
-    order.map(get).filter(({ row }) => row.state === "pending");
+  const pending = (): BoardTask[] => order.map(get).filter(({ row }) => row.state === "pending");
   return {
     get,
     all: () => order.map(get),

@@ -23,7 +23,11 @@ export interface Candidate {
 export interface Built {
   readonly candidate: Candidate;
   /** The first task, where it conflicts with the branch as it is now. */
-  readonly conflict: { readonly task: BoardTask; readonly paths: readonly string[]; readonly text: string } | null;
+  readonly conflict: {
+    readonly task: BoardTask;
+    readonly paths: readonly string[];
+    readonly text: string;
+  } | null;
   /** Tasks whose change is in the branch already. */
   readonly empty: readonly BoardTask[];
 }

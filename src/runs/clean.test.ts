@@ -11,7 +11,8 @@ import {
 } from "../../test/support/recorded-run.ts";
 import { createLocalProvider } from "../workspaces/local.ts";
 import type { WorkspaceProvider } from "../workspaces/workspace.ts";
-import { cleanReportSchema, cleanRuns, type CleanReport, type CleanRequest } from "./clean.ts";
+import { cleanReportSchema, type CleanReport } from "./clean-report.ts";
+import { cleanRuns, type CleanRequest } from "./clean.ts";
 import { openJournalFiles } from "./journal-files.ts";
 import { withRepository } from "./lease-keeper.ts";
 

@@ -1,5 +1,4 @@
 import { rm } from "node:fs/promises";
-import { z } from "zod";
 import { Refusal } from "../domain/failure.ts";
 import { deleteRunIn } from "../store/delete-run.ts";
 import { findRun, listRuns, type RunRow } from "../store/runs.ts";
@@ -7,41 +6,13 @@ import type { Store } from "../store/store.ts";
 import type { WorkspaceProvider } from "../workspaces/workspace.ts";
 import { listKeptLogs, requireRealFolder } from "./clean-folders.ts";
 import { findLosses, type LossSearch } from "./clean-losses.ts";
+import type { CleanedRun, CleanReport } from "./clean-report.ts";
 import { noSuchRun } from "../store/find-run.ts";
 import { folderSize } from "./folder-size.ts";
 import { openJournalFiles } from "./journal-files.ts";
 import { withRepository } from "./lease-keeper.ts";
 import { runFolder, workspaceFolder } from "./run-folder.ts";
 import { findRunOwner } from "../store/run-owner.ts";
-
-const sizedSchema = z.strictObject({ id: z.string(), bytes: z.number().int() });
-
-const cleanedRunSchema = z.strictObject({
-  run_id: z.string(),
-  /** `null` where only its logs were left. */
-  status: z.string().nullable(),
-  workspaces: z.array(sizedSchema),
-  refs: z.array(z.string()),
-  /** The folder of its logs, where that goes too. */
-  logs: z.strictObject({ path: z.string(), bytes: z.number().int() }).nullable(),
-  /** What is lost with it that was recorded nowhere else, as sentences. */
-  losses: z.array(z.string()),
-});
-
-export type CleanedRun = z.infer<typeof cleanedRunSchema>;
-
-export const cleanReportSchema = z.strictObject({
-  dry_run: z.boolean(),
-  /** What was removed, or would be. */
-  runs: z.array(cleanedRunSchema),
-  /** Runs that were left alone, and why. */
-  refused: z.array(
-    z.strictObject({ run_id: z.string(), reasons: z.array(z.string()), hint: z.string() }),
-  ),
-  bytes: z.number().int(),
-});
-
-export type CleanReport = z.infer<typeof cleanReportSchema>;
 
 export interface RefRemoval {
   /** The repository's common git directory. */

@@ -51,7 +51,12 @@ export async function conductRun(
   const { store, home } = parts;
   const context = await openContext(parts, run, lease);
   const journal = await openJournalFiles({ store, home, runId: run.id });
-  const snapshot = await openSnapshot({ store, home, runId: run.id, minIntervalMs: SNAPSHOT_INTERVAL_MS });
+  const snapshot = await openSnapshot({
+    store,
+    home,
+    runId: run.id,
+    minIntervalMs: SNAPSHOT_INTERVAL_MS,
+  });
   const keeper = keepLease(store, lease, () => context.stop.request(LEASE_LOST));
   const interrupt = (): void => context.stop.request(interruption(parts.signal.reason));
   if (parts.signal.aborted) interrupt();
@@ -117,9 +122,22 @@ async function conduct(
     await settleRun(context);
   }
   crashPoint("run.settled");
+  await removeWorkspaces(context);
   const stop = context.stop.reason() ?? failureOf(context);
   const exitCode = stop === null ? 0 : STOP_REASONS[stop.reason].exitCode;
   return { runId: context.runId, exitCode };
+}
+
+/** After a success nothing is left to look at; tries that failed on the way there included. */
+async function removeWorkspaces(context: RunContext): Promise<void> {
+  const { provider, config, runId } = context;
+  if (context.stop.reason() !== null || failureOf(context) !== null) return;
+  if (config.cleanup.workspaces === "never") return;
+  const ids = await provider.list();
+  for (const id of ids.filter((known) => known.startsWith(`${runId}.`))) {
+    // Whatever cannot be removed now is `clean`'s.
+    await provider.remove(id).catch(() => undefined);
+  }
 }
 
 /** Tasks that did not land fail the run, even though every other one did. */

@@ -8,7 +8,7 @@ import { buildCandidate, prefixOf, tipOf, type Built, type Candidate } from "./c
 import { bootstrapGates, candidateGates } from "./gate-commands.ts";
 import { moveIntegration, type Moved } from "./move-integration.ts";
 import { recordComplete } from "./record-landing.ts";
-import { seedAt, type RunContext } from "./run-context.ts";
+import { gateWorkspaceId, seedAt, type RunContext } from "./run-context.ts";
 import { sendBack } from "./send-back.ts";
 
 /** What one go at the branch came to. `outrun`: somebody else moved it meanwhile; try again. */
@@ -101,7 +101,7 @@ async function proveCandidate(
   const manifests = candidate.links.map(({ task }) => task.manifest);
   const proof = await prove({
     provider: context.provider,
-    workspaceId: `${context.runId}.landing`,
+    workspaceId: gateWorkspaceId(context.runId, "landing"),
     seed: seedAt(context, tip, "candidate"),
     env: context.workEnv,
     gates: [...bootstrapGates(context.config), ...candidateGates(context.config, manifests)],

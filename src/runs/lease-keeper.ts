@@ -1,7 +1,13 @@
 import { hostname } from "node:os";
 import { Refusal } from "../domain/failure.ts";
 import { isAlive, processIdentity } from "../lib/process.ts";
-import { extendLease, releaseLease, takeLease, type Lease, type LeaseHolder } from "../store/leases.ts";
+import {
+  extendLease,
+  releaseLease,
+  takeLease,
+  type Lease,
+  type LeaseHolder,
+} from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
 
 /** How long a repository stays taken when its owner's host is gone without a word. */
@@ -23,11 +29,7 @@ export async function withRepository<T>(
   }
 }
 
-async function takeRepository(
-  store: Store,
-  gitDir: string,
-  purpose: string,
-): Promise<Lease> {
+async function takeRepository(store: Store, gitDir: string, purpose: string): Promise<Lease> {
   const holder = self(purpose);
   const answer = await takeLease(store, {
     name: `repository:${gitDir}`,
@@ -37,10 +39,14 @@ async function takeRepository(
   });
   if (answer.kind === "held") return answer.lease;
   const { pid, host, purpose: what } = answer.holder;
-  throw new Refusal("repository-busy", `${what} works on this repository (process ${pid} on ${host})`, {
-    hint: "wait for it, or stop it with Ctrl-C; `mycelium status` shows how far it is",
-    details: { pid, host, expires_at: answer.expiresAt },
-  });
+  throw new Refusal(
+    "repository-busy",
+    `${what} works on this repository (process ${pid} on ${host})`,
+    {
+      hint: "wait for it, or stop it with Ctrl-C; `mycelium status` shows how far it is",
+      details: { pid, host, expires_at: answer.expiresAt },
+    },
+  );
 }
 
 function self(purpose: string): LeaseHolder {

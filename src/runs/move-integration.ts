@@ -46,7 +46,11 @@ export async function carryOut(context: RunContext, move: IntendedMove): Promise
   if (found !== move.base) return giveUp(context, move, found);
   const checkout = await repository.findCheckout(config.main_branch);
   if (checkout !== null) {
-    const advanced = await repository.advanceCheckout({ path: checkout, from: move.base, to: move.tip });
+    const advanced = await repository.advanceCheckout({
+      path: checkout,
+      from: move.base,
+      to: move.tip,
+    });
     if (advanced.kind === "blocked") {
       await abandon(context, move);
       context.stop.request({

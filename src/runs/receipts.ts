@@ -19,7 +19,11 @@ export function receiptsOf(
     gates: verdicts.map(gateReceipt),
   };
   return candidate.links.map((link) =>
-    receiptSchema.parse({ ...receiptOf(context, link), landing, at: timestamp(context.store.clock) }),
+    receiptSchema.parse({
+      ...receiptOf(context, link),
+      landing,
+      at: timestamp(context.store.clock),
+    }),
   );
 }
 
@@ -41,7 +45,7 @@ function receiptOf(context: RunContext, link: Link): Omit<Receipt, "landing" | "
       cached_input_tokens: attempt.cached_input_tokens,
       output_tokens: attempt.output_tokens,
       reasoning_output_tokens: attempt.reasoning_output_tokens,
-      cost_usd: attempt.cost_usd,
+      cost_usd: attempt.usage_reported === 1 ? attempt.cost_usd : null,
     },
     manifest_digest: createHash("sha256").update(JSON.stringify(task.manifest)).digest("hex"),
     attempt_gates: verdictsSchema.parse(JSON.parse(attempt.verdicts)).map(gateReceipt),

@@ -5,7 +5,7 @@ import { moveTaskIn, updateTaskIn, type TaskRow } from "../store/tasks.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { carryOut, takeBackAfterCrash } from "./move-integration.ts";
 import { recordLanded } from "./record-landing.ts";
-import { runRefs, taskRef, type RunContext } from "./run-context.ts";
+import { gateWorkspaceId, runRefs, taskRef, type RunContext } from "./run-context.ts";
 
 /** Attempts of one task that died with their orchestrator before the task itself is suspected. */
 const LOST_ATTEMPTS_MAX = 10;
@@ -22,11 +22,20 @@ export interface Recovered {
  * From the database and the repository alone; may be repeated at any point.
  */
 export async function recover(context: RunContext): Promise<Recovered> {
+  await removeGateWorkspaces(context);
   const landedBefore = await settleLandings(context);
   const lostAttempts = await closeLostAttempts(context);
   await checkSources(context);
   const reopened = await reopen(context);
   return { landedBefore, lostAttempts, reopened };
+}
+
+/** A proof that was cut off is made anew; what it left running would only be in its way. */
+async function removeGateWorkspaces(context: RunContext): Promise<void> {
+  const prefix = gateWorkspaceId(context.runId, "");
+  for (const id of await context.provider.list()) {
+    if (id.startsWith(prefix)) await context.provider.remove(id);
+  }
 }
 
 /** The history of the branch says whether an intended landing happened; nothing else can. */

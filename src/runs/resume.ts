@@ -18,10 +18,7 @@ export interface ResumableQuery {
 }
 
 /** The run that `resume` means: the one named, or the newest that is not complete. */
-export async function findResumable(
-  store: Store,
-  query: ResumableQuery,
-): Promise<RunRow> {
+export async function findResumable(store: Store, query: ResumableQuery): Promise<RunRow> {
   if (query.runId !== undefined) return requireUnfinished(store, query.home, query.runId);
   const runs = await listRuns(store.tables, RUNS_SEARCHED_MAX);
   const open = runs.find(

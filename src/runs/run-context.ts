@@ -64,6 +64,11 @@ export function taskRef(runId: string, taskId: string): string {
   return `${runRefs(runId)}/${taskId}`;
 }
 
+/** A workspace for gates alone. No task's id begins with `_`, so none is called like it. */
+export function gateWorkspaceId(runId: string, purpose: string): string {
+  return `${runId}._${purpose}`;
+}
+
 /** Where a commit is worked on or proved: a private clone of the run's repository. */
 export function seedAt(context: RunContext, commit: string, branch: string): WorkspaceSeed {
   const { gitDir, objectFormat } = context.repository;

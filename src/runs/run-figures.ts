@@ -78,22 +78,23 @@ async function readUsages(
 ): Promise<ReadonlyMap<string, UsageFigures>> {
   const attempts = await tables
     .selectFrom("attempts")
-    .select(["task_id", "status", "input_tokens", "output_tokens", "cost_usd"])
+    .select(["task_id", "status", "usage_reported", "input_tokens", "output_tokens", "cost_usd"])
     .where("run_id", "=", runId)
     .execute();
   const byTask = Map.groupBy(attempts, ({ task_id }) => task_id);
   return new Map([...byTask].map(([id, ofTask]) => [id, sumUsages(ofTask.map(figuresOf))]));
 }
 
-/** An agent that worked has used something: a row with no tokens is one that was told nothing. */
 function figuresOf(attempt: {
   readonly status: string;
+  readonly usage_reported: number;
   readonly input_tokens: number;
   readonly output_tokens: number;
   readonly cost_usd: number | null;
 }): UsageFigures {
   const tokens = attempt.input_tokens + attempt.output_tokens;
-  if (tokens > 0) return { tokens, cost_usd: attempt.cost_usd, silent_attempts: 0 };
+  if (attempt.usage_reported === 1)
+    return { tokens, cost_usd: attempt.cost_usd, silent_attempts: 0 };
   const hasEnded = attempt.status !== "running";
   return { tokens: null, cost_usd: null, silent_attempts: hasEnded ? 1 : 0 };
 }

@@ -13,7 +13,8 @@ export interface EndedAttempt {
   readonly order: AttemptOrder;
   readonly outcome: AttemptOutcome;
   readonly durationMs: number;
-  readonly usage: Usage;
+  /** `null` where the agent told nothing of it. */
+  readonly usage: Usage | null;
 }
 
 /** Feedback is shown to an agent whole; more than this would only push its task out of sight. */
@@ -190,10 +191,16 @@ async function recordFailed(
 }
 
 /** A workspace whose commits were brought in is of no more use; others stay to be looked at. */
-async function tidy(context: RunContext, { order, outcome }: EndedAttempt, row: TaskRow): Promise<void> {
-  const done = outcome.kind === "validated" && (row.state === "validated" || row.state === "complete");
+async function tidy(
+  context: RunContext,
+  { order, outcome }: EndedAttempt,
+  row: TaskRow,
+): Promise<void> {
+  const done =
+    outcome.kind === "validated" && (row.state === "validated" || row.state === "complete");
   if (!done || context.config.cleanup.workspaces === "never") return;
-  await context.provider.remove(order.workspaceId);
+  // Whatever cannot be removed now is `clean`'s: the work itself is safe.
+  await context.provider.remove(order.workspaceId).catch(() => undefined);
 }
 
 function subjectOf(order: AttemptOrder): {

@@ -25,7 +25,8 @@ export interface RunRequest {
 export async function startRun(parts: RunParts, request: RunRequest): Promise<RunEnding> {
   const folders = await selectTasks(parts, request);
   parts.agents(request.agent);
-  for (const { manifest } of folders) if (manifest.agent !== undefined) parts.agents(manifest.agent);
+  for (const { manifest } of folders)
+    if (manifest.agent !== undefined) parts.agents(manifest.agent);
   const runId = request.runId ?? newRunId(parts.store.clock.now());
   await refuseTakenId(parts, runId);
   const { config, repository, store } = parts;
@@ -111,7 +112,11 @@ async function refuseTakenId(parts: RunParts, runId: string): Promise<void> {
 
 /** Sorts by time; the random part keeps two of the same second apart. */
 function newRunId(nowMs: number): string {
-  const stamp = new Date(nowMs).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
+  const stamp = new Date(nowMs)
+    .toISOString()
+    .slice(0, 19)
+    .replaceAll(/[-:]/g, "")
+    .replace("T", "-");
   return `${stamp}-${crypto.randomUUID().slice(0, 4)}`;
 }
 

@@ -23,7 +23,7 @@ export async function workOnTask(
   const order = await openAttempt(context, task, agent.name, tip);
   crashPoint("attempt.recorded");
   const startedMs = context.store.clock.monotonic();
-  let used: Usage = NO_USAGE;
+  let used: Usage | null = null;
   const subject = { task_id: taskId, attempt: order.number, workspace_id: order.workspaceId };
   const record = async (events: readonly NewEvent[]): Promise<void> => {
     if (events.length === 0) return;
@@ -32,9 +32,10 @@ export async function workOnTask(
     });
   };
   const recordUsage = async (usage: Usage): Promise<void> => {
-    used = addUsage(used, usage);
+    used = addUsage(used ?? NO_USAGE, usage);
+    const whole = used;
     await context.store.record(async (change) => {
-      await setUsage(change, order.token, used);
+      await setUsage(change, order.token, whole);
       const payload = { usage };
       await change.event(context.runId, { type: "turn.completed", ...subject, payload });
     });
@@ -49,7 +50,6 @@ export async function workOnTask(
   const durationMs = Math.round(context.store.clock.monotonic() - startedMs);
   await settleAttempt(context, { order, outcome, durationMs, usage: used });
 }
-
 
 /** Records that the task runs, before anything runs. */
 async function openAttempt(

@@ -24,7 +24,8 @@ export async function insertAttempt(
 
 /** Sets what an attempt has used so far: the whole of it, not what was added. */
 export async function setUsage(change: Change, token: number, usage: Usage): Promise<void> {
-  await change.tables.updateTable("attempts").set(usage).where("token", "=", token).execute();
+  const values = { ...usage, usage_reported: 1 };
+  await change.tables.updateTable("attempts").set(values).where("token", "=", token).execute();
 }
 
 export interface AttemptEnd {
@@ -43,7 +44,8 @@ export async function closeAttempt(change: Change, end: AttemptEnd): Promise<boo
       status: end.status,
       reason: end.reason,
       source_commit: end.sourceCommit,
-      verdicts: JSON.stringify(end.verdicts),
+      // The output stands in the events, redacted; receipts need its digest alone.
+      verdicts: JSON.stringify(end.verdicts.map((verdict) => ({ ...verdict, outputTail: "" }))),
       ended_at: change.now,
     })
     .where("token", "=", end.token)

@@ -7,7 +7,10 @@ export type RunRow = Selectable<RunsTable>;
 
 export async function insertRun(
   change: Change,
-  run: Omit<Insertable<RunsTable>, "status" | "stop_reason" | "stop_message" | "started_at" | "ended_at">,
+  run: Omit<
+    Insertable<RunsTable>,
+    "status" | "stop_reason" | "stop_message" | "started_at" | "ended_at"
+  >,
 ): Promise<void> {
   await change.tables
     .insertInto("runs")
@@ -61,7 +64,7 @@ export async function moveRunIn(
     .set({
       status: moved.value,
       stop_reason: stop?.reason ?? null,
-      stop_message: stop?.message ?? null,
+      stop_message: stop === null ? null : change.redact(stop.message),
       ended_at: moved.value === "running" ? null : change.now,
     })
     .where("id", "=", id)

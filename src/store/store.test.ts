@@ -49,7 +49,11 @@ async function withRun(store: Store): Promise<void> {
 }
 
 const started = (task: string) =>
-  ({ type: "task.started", task_id: task, payload: { name: "Greet", base: "a".repeat(40) } }) as const;
+  ({
+    type: "task.started",
+    task_id: task,
+    payload: { name: "Greet", base: "a".repeat(40) },
+  }) as const;
 
 describe("a change", () => {
   it("is there with its event, or neither is", async () => {
@@ -75,7 +79,11 @@ describe("a change", () => {
     store.subscribe((events) => heard.push(...events.map(({ seq, type }) => `${seq} ${type}`)));
     await store.record(async (change) => {
       await change.event("r1", started("001"));
-      await change.event("r1", { type: "task.completed", task_id: "001", payload: { commit: null } });
+      await change.event("r1", {
+        type: "task.completed",
+        task_id: "001",
+        payload: { commit: null },
+      });
       expect(heard).toEqual([]);
     });
     expect(heard).toEqual(["1 task.started", "2 task.completed"]);
@@ -161,7 +169,9 @@ describe("two processes on one database", () => {
 
 describe("migrations", () => {
   it("are numbered from 1 without gaps", () => {
-    expect(MIGRATIONS.map(({ version }) => version)).toEqual(MIGRATIONS.map((_, index) => index + 1));
+    expect(MIGRATIONS.map(({ version }) => version)).toEqual(
+      MIGRATIONS.map((_, index) => index + 1),
+    );
   });
 
   it("keep the data that an older program wrote", async () => {

@@ -19,6 +19,8 @@ export type Database = Kysely<Tables>;
 export interface Change {
   readonly tables: Transaction<Tables>;
   readonly now: string;
+  /** For text of agents and their programs that goes into a row: events are redacted by themselves. */
+  readonly redact: (text: string) => string;
   event(runId: string, event: NewEvent): Promise<void>;
 }
 
@@ -73,6 +75,7 @@ function makeStore(tables: Database, options: StoreOptions): Store {
           return work({
             tables: transaction,
             now,
+            redact: options.redact,
             event: async (runId, event) => {
               recorded.push(await insertEvent({ transaction, runId, event, now, ...options }));
             },

@@ -80,6 +80,8 @@ export interface AttemptsTable {
   source_commit: string | null;
   agent: string;
   workspace_id: string;
+  /** 1 once the agent has told anything of its usage; until then the figures below mean nothing. */
+  usage_reported: Generated<number>;
   input_tokens: Generated<number>;
   cached_input_tokens: Generated<number>;
   output_tokens: Generated<number>;

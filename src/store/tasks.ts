@@ -71,9 +71,14 @@ export async function updateTaskIn(
   key: TaskKey,
   values: Updateable<TasksTable>,
 ): Promise<TaskRow> {
+  const { feedback, message } = values;
   return change.tables
     .updateTable("tasks")
-    .set(values)
+    .set({
+      ...values,
+      ...(typeof feedback === "string" && { feedback: change.redact(feedback) }),
+      ...(typeof message === "string" && { message: change.redact(message) }),
+    })
     .where("run_id", "=", key.runId)
     .where("task_id", "=", key.taskId)
     .returningAll()

@@ -25,7 +25,12 @@ describe("G0.1: a budget in block mode", () => {
     expect(sandbox.state("r1")).toMatchObject({ status: "failed", stop_reason: "budget" });
     expect(await sandbox.tip()).toBe(before);
     const [block] = ofType(sandbox.events("r1"), "budget.block");
-    expect(block?.payload).toMatchObject({ scope: "task", unit: "tokens", limit: 1000, used: 1100 });
+    expect(block?.payload).toMatchObject({
+      scope: "task",
+      unit: "tokens",
+      limit: 1000,
+      used: 1100,
+    });
     expect(ofType(sandbox.events("r1"), "landing.landed")).toEqual([]);
     expect(run.stderr + run.stdout).toContain("1000 tokens");
   });

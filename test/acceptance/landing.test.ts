@@ -89,7 +89,10 @@ describe("landing", () => {
       doctor: "test ! -f bad.txt",
       agents: { command: { command: 'touch "$(cat)"', reports_usage: false } },
     });
-    await sandbox.tasks([writes("1", "good.txt", { spec: "good.txt" }), writes("2", "bad.txt", { spec: "bad.txt" })]);
+    await sandbox.tasks([
+      writes("1", "good.txt", { spec: "good.txt" }),
+      writes("2", "bad.txt", { spec: "bad.txt" }),
+    ]);
     const run = await sandbox.mycelium(["run", "--run-id", "r1", "--agent", "command"]);
     expect(run.code).toBe(1);
     const state = sandbox.state("r1");
@@ -126,7 +129,7 @@ describe("landing", () => {
     // The doctor of the first landing is the person: it moves the branch while the candidate is proved.
     const flag = join(repository.folder, "pushed");
     const push =
-      `case "$PWD" in *.landing/*) if [ ! -e ${flag} ]; then touch ${flag}; ` +
+      `case "$PWD" in *._landing/*) if [ ! -e ${flag} ]; then touch ${flag}; ` +
       `c=$(git -C ${repository.path} -c user.name=P -c user.email=p@localhost commit-tree -p main -m person 'main^{tree}'); ` +
       `git -C ${repository.path} update-ref refs/heads/main $c; fi;; esac; test -f README.md`;
     await withWriter(sandbox, { doctor: push });
@@ -163,7 +166,9 @@ describe("five tasks of 4, 1, 1, 1 and 1 seconds at width two", () => {
   it("take no longer than a quarter over the longest", async () => {
     await using sandbox = await makeSandbox();
     await sandbox.configure({
-      agents: { command: { command: 'sleep "$(cat)"; touch "$MYCELIUM_TASK_ID.txt"', reports_usage: false } },
+      agents: {
+        command: { command: 'sleep "$(cat)"; touch "$MYCELIUM_TASK_ID.txt"', reports_usage: false },
+      },
     });
     const seconds = ["4", "1", "1", "1", "1"];
     await sandbox.tasks(
@@ -173,9 +178,15 @@ describe("five tasks of 4, 1, 1, 1 and 1 seconds at width two", () => {
         files: { writes: [`${index + 1}.txt`] },
       })),
     );
-    const run = await sandbox.mycelium(
-      ["run", "--run-id", "r1", "--agent", "command", "--max-parallel", "2"],
-    );
+    const run = await sandbox.mycelium([
+      "run",
+      "--run-id",
+      "r1",
+      "--agent",
+      "command",
+      "--max-parallel",
+      "2",
+    ]);
     expect(run).toMatchObject({ code: 0 });
     const events = sandbox.events("r1");
     const first = Date.parse(events[0]?.ts ?? "");

@@ -67,21 +67,23 @@ describe("a run is refused, with what to do next,", () => {
     expect(existsSync(join(sandbox.repository.path, ".mycelium/tasks/a-a"))).toBe(false);
   });
 
-  it.each(["no json at all", '{"tasks": 5}', '{"tasks": [{"id": "../x", "name": "n", "spec": "s"}]}', "{}"])(
-    "with a planner that answers %j",
-    async (answer) => {
-      await using sandbox = await makeSandbox();
-      await sandbox.configure({});
-      await sandbox.repository.write("plan.md", "x\n");
-      const result = await sandbox.mycelium(["plan", "--input", "plan.md"], {
-        env: { MOCK_LLM_OUTPUT: answer },
-      });
-      expect(result.code).toBeGreaterThanOrEqual(1);
-      expect(result.code).toBeLessThanOrEqual(2);
-      expect(result.stderr).not.toContain("    at ");
-      expect(existsSync(join(sandbox.repository.path, ".mycelium", "x-n"))).toBe(false);
-    },
-  );
+  it.each([
+    "no json at all",
+    '{"tasks": 5}',
+    '{"tasks": [{"id": "../x", "name": "n", "spec": "s"}]}',
+    "{}",
+  ])("with a planner that answers %j", async (answer) => {
+    await using sandbox = await makeSandbox();
+    await sandbox.configure({});
+    await sandbox.repository.write("plan.md", "x\n");
+    const result = await sandbox.mycelium(["plan", "--input", "plan.md"], {
+      env: { MOCK_LLM_OUTPUT: answer },
+    });
+    expect(result.code).toBeGreaterThanOrEqual(1);
+    expect(result.code).toBeLessThanOrEqual(2);
+    expect(result.stderr).not.toContain("    at ");
+    expect(existsSync(join(sandbox.repository.path, ".mycelium", "x-n"))).toBe(false);
+  });
 
   it("with an agent that nobody described, or one whose program is missing", async () => {
     await using sandbox = await makeSandbox();
@@ -131,7 +133,9 @@ describe("a doctor", () => {
     expect(run.code).toBe(1);
     expect(run.stderr + run.stdout).toContain("no-such-doctor");
     expect(sandbox.state("r1")).toMatchObject({ stop_reason: "gate-could-not-run" });
-    const answers = ofType(sandbox.events("r1"), "gate.decided").map(({ payload }) => payload["answer"]);
+    const answers = ofType(sandbox.events("r1"), "gate.decided").map(
+      ({ payload }) => payload["answer"],
+    );
     expect(answers).toContain("could-not-run");
     expect(answers).not.toContain("pass");
     expect(await sandbox.tip()).toBe(before);
@@ -152,8 +156,13 @@ describe("a doctor", () => {
       agents: { command: { command: "rm -f check.sh", reports_usage: false } },
     });
     await sandbox.tasks([{ id: "1", files: { writes: ["check.sh"] } }]);
-    expect(await sandbox.mycelium(["run", "--run-id", "r1", "--agent", "command"])).toMatchObject({ code: 1 });
-    expect(sandbox.state("r1").tasks[0]).toMatchObject({ state: "failed", reason: "doctor-failed" });
+    expect(await sandbox.mycelium(["run", "--run-id", "r1", "--agent", "command"])).toMatchObject({
+      code: 1,
+    });
+    expect(sandbox.state("r1").tasks[0]).toMatchObject({
+      state: "failed",
+      reason: "doctor-failed",
+    });
   });
 
   it("that fails on the base as well is told as such, after running it there", async () => {
@@ -161,7 +170,9 @@ describe("a doctor", () => {
     await sandbox.configure({ doctor: "false", max_attempts: 1 });
     await sandbox.tasks(ONE);
     expect(await sandbox.mycelium(["run", "--run-id", "r1"])).toMatchObject({ code: 1 });
-    const answers = ofType(sandbox.events("r1"), "gate.decided").map(({ payload }) => payload["answer"]);
+    const answers = ofType(sandbox.events("r1"), "gate.decided").map(
+      ({ payload }) => payload["answer"],
+    );
     expect(answers).toEqual(["fails-on-base-too"]);
     expect(sandbox.state("r1").tasks[0]).toMatchObject({ reason: "base-is-broken" });
   });
@@ -217,7 +228,10 @@ describe("an untracked file in the way", () => {
     expect(await sandbox.tip()).toBe(before);
     await mkdir(join(sandbox.repository.folder, "aside"), { recursive: true });
     const { rename } = await import("node:fs/promises");
-    await rename(join(sandbox.repository.path, "one.txt"), join(sandbox.repository.folder, "aside/one.txt"));
+    await rename(
+      join(sandbox.repository.path, "one.txt"),
+      join(sandbox.repository.folder, "aside/one.txt"),
+    );
     expect(await sandbox.mycelium(["resume", "r1"])).toMatchObject({ code: 0 });
   });
 });

@@ -21,7 +21,10 @@ async function prepare(sandbox: Sandbox): Promise<void> {
 async function finalState(sandbox: Sandbox): Promise<unknown> {
   const { repository } = sandbox;
   const trailers = await repository.git("log", "--format=%(trailers:key=Mycelium-Task,valueonly)");
-  const landed = trailers.split("\n").filter((line) => line !== "").toSorted();
+  const landed = trailers
+    .split("\n")
+    .filter((line) => line !== "")
+    .toSorted();
   const state = sandbox.state("r1");
   return {
     status: state.status,

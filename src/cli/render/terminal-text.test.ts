@@ -27,7 +27,9 @@ test("whatever comes in, nothing that a terminal would obey comes out", () => {
   );
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 40 }), (parts) => {
-      expect(plainText(parts.join(""))).not.toMatch(/(?![\t\n])[\p{Cc}\u202a-\u202e\u2066-\u2069]/u);
+      expect(plainText(parts.join(""))).not.toMatch(
+        /(?![\t\n])[\p{Cc}\u202a-\u202e\u2066-\u2069]/u,
+      );
       expect(plainLine(parts.join(""))).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u);
     }),
   );

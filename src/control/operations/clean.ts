@@ -4,17 +4,13 @@ import type { Environment } from "../../config/environment.ts";
 import { Refusal } from "../../domain/failure.ts";
 import { openRepository } from "../../git/repository.ts";
 import type { Clock } from "../../lib/clock.ts";
-import {
-  cleanReportSchema,
-  cleanRuns,
-  type CleanReport,
-  type RefRemoval,
-} from "../../runs/clean.ts";
+import { cleanReportSchema, type CleanReport } from "../../runs/clean-report.ts";
+import { cleanRuns, type RefRemoval } from "../../runs/clean.ts";
 import { defineOperation } from "../operation.ts";
 import { refuseAbsent } from "../run-at-hand.ts";
 import { withStoreIfAny } from "../with-store.ts";
 
-export type { CleanedRun, CleanReport } from "../../runs/clean.ts";
+export type { CleanedRun, CleanReport } from "../../runs/clean-report.ts";
 
 export const clean = defineOperation({
   name: "clean",

@@ -68,6 +68,7 @@ export async function up(database: Kysely<unknown>): Promise<void> {
     .addColumn("source_commit", "text")
     .addColumn("agent", "text", (column) => column.notNull())
     .addColumn("workspace_id", "text", (column) => column.notNull())
+    .addColumn("usage_reported", "integer", (column) => column.notNull().defaultTo(0))
     .addColumn("input_tokens", "integer", (column) => column.notNull().defaultTo(0))
     .addColumn("cached_input_tokens", "integer", (column) => column.notNull().defaultTo(0))
     .addColumn("output_tokens", "integer", (column) => column.notNull().defaultTo(0))
