@@ -18,6 +18,17 @@ export const CRASH_POINTS = [
   "landing.ref-moved",
   "landing.recorded",
   "run.settled",
+  "workspace.recorded",
+  "workspace.removing",
+  "snapshot.recorded",
+  "snapshot.copied",
+  "snapshot.removing",
+  "fork.recorded",
+  "fork.copied",
+  "restore.staged",
+  "restore.intended",
+  "restore.emptied",
+  "golden.made",
 ] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];

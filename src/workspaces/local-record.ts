@@ -1,0 +1,99 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { z } from "zod";
+import { tryLockFile, type FileLock } from "../lib/file-lock.ts";
+import { systemClock } from "../lib/clock.ts";
+import type { LocalLayout } from "./local-layout.ts";
+import { codeOf } from "./workspace-failure.ts";
+
+/** How long a change waits for another process's, and how often it asks. */
+const LOCK_WAIT_MS = 30_000;
+const LOCK_PAUSE_MS = 10;
+
+export const seedSchema = z.object({
+  gitDir: z.string(),
+  objectFormat: z.enum(["sha1", "sha256"]),
+  commit: z.string(),
+  branch: z.string(),
+});
+
+/** Where a workspace's clone began; its objects are borrowed from there. */
+export type SeedRecord = z.infer<typeof seedSchema>;
+
+const recordSchema = z.object({
+  version: z.literal(2),
+  /** `making` before anything else is there, `removing` before anything is taken away. */
+  state: z.enum(["making", "running", "stopped", "restoring", "removing"]),
+  seed: seedSchema.nullable(),
+  createdAt: z.string(),
+  /** The snapshot that it was forked from. */
+  forkedFrom: z.string().nullable(),
+  /** The snapshot that its state follows on; what is referenced cannot be deleted. */
+  standsOn: z.string().nullable(),
+  variables: z.record(z.string(), z.string()),
+  ports: z.array(z.int()),
+});
+
+/** What a later process must know of a workspace, beside where it is. */
+export type LocalRecord = z.infer<typeof recordSchema>;
+
+export function newRecord(
+  values: Partial<LocalRecord> & Pick<LocalRecord, "seed" | "createdAt">,
+): LocalRecord {
+  const empty = { forkedFrom: null, standsOn: null, variables: {}, ports: [] };
+  return { version: 2, state: "making", ...empty, ...values };
+}
+
+/** Replaces the record in one step. Synchronous: it is small, and comes before every act. */
+export function writeRecord(layout: LocalLayout, record: LocalRecord): void {
+  writeJson(layout.record, record);
+}
+
+export function writeJson(path: string, value: unknown): void {
+  const unfinished = `${path}.new`;
+  writeFileSync(unfinished, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+  renameSync(unfinished, path);
+}
+
+/** `null` where there is none that this version understands. */
+export function readRecord(layout: LocalLayout): LocalRecord | null {
+  return readJson(layout.record, recordSchema);
+}
+
+export function readJson<T>(path: string, schema: z.ZodType<T>): T | null {
+  try {
+    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (error) {
+    const isExpected = codeOf(error) !== "" || error instanceof SyntaxError;
+    if (isExpected || error instanceof z.ZodError) return null;
+    throw error;
+  }
+}
+
+/** Made all of it, and not being removed. */
+export function isWhole(record: LocalRecord | null): record is LocalRecord {
+  return record !== null && record.state !== "making" && record.state !== "removing";
+}
+
+/**
+ * Keeps other processes from what this one does meanwhile; waits for them, for a bounded time.
+ * `null` where the time passed, or where the file's folder is gone.
+ */
+export async function lockFile(path: string, waitMs = LOCK_WAIT_MS): Promise<FileLock | null> {
+  const deadline = systemClock.monotonic() + waitMs;
+  for (;;) {
+    const lock = tryLock(path);
+    if (lock !== null || systemClock.monotonic() > deadline) return lock === "gone" ? null : lock;
+    await systemClock.sleep(LOCK_PAUSE_MS);
+  }
+}
+
+const SQLITE_CANTOPEN = 14;
+
+function tryLock(path: string): FileLock | "gone" | null {
+  try {
+    return tryLockFile(path);
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode === SQLITE_CANTOPEN) return "gone";
+    throw error;
+  }
+}
