@@ -15,7 +15,10 @@ function secretsOf(
   settings: Partial<AgentSettings> = {},
 ): readonly string[] {
   const agents = new Map([["one", agent(settings)]]);
-  return knownSecrets({ lookup: (name) => variables[name] }, { agents, workspace: { kind: "local", pass_env: [] } });
+  return knownSecrets(
+    { lookup: (name) => variables[name] },
+    { agents, workspace: { kind: "local", pass_env: [] } },
+  );
 }
 
 test("keys by their common names are secrets, whoever is passed them", () => {

@@ -21,6 +21,7 @@ export const CRASH_POINTS = [
   "workspace.recorded",
   "workspace.removing",
   "snapshot.recorded",
+  "snapshot.held",
   "snapshot.copied",
   "snapshot.removing",
   "fork.recorded",

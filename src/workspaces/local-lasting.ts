@@ -6,6 +6,7 @@ import type { Result } from "../domain/failure.ts";
 import { systemClock, timestamp } from "../lib/clock.ts";
 import { crashPoint } from "../lib/crash-point.ts";
 import { endMarkedProcesses } from "../lib/process.ts";
+import { lockFile } from "../lib/file-lock.ts";
 import { folderInside, type Confinement } from "./confined-files.ts";
 import { editFileIn, type FileEdit } from "./edit-file.ts";
 import type {
@@ -21,7 +22,7 @@ import type {
 } from "./lasting-workspace.ts";
 import { hasJobs, readLocalJob, signalLocalJob, startLocalJob } from "./local-jobs.ts";
 import { identityOf, processMarker, type LocalLayout } from "./local-layout.ts";
-import { isWhole, lockFile, readRecord, writeRecord, type LocalRecord } from "./local-record.ts";
+import { isWhole, readRecord, writeRecord, type LocalRecord } from "./local-record.ts";
 import { restoreLocal } from "./local-restore.ts";
 import { describeSnapshot, takeSnapshot, type SnapshotPlaces } from "./local-snapshots.ts";
 import { downloadFrom, listConfined, uploadInto } from "./local-transfer.ts";

@@ -1,13 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
-import { tryLockFile, type FileLock } from "../lib/file-lock.ts";
-import { systemClock } from "../lib/clock.ts";
 import type { LocalLayout } from "./local-layout.ts";
 import { codeOf } from "./workspace-failure.ts";
-
-/** How long a change waits for another process's, and how often it asks. */
-const LOCK_WAIT_MS = 30_000;
-const LOCK_PAUSE_MS = 10;
 
 export const seedSchema = z.object({
   gitDir: z.string(),
@@ -72,28 +66,4 @@ export function readJson<T>(path: string, schema: z.ZodType<T>): T | null {
 /** Made all of it, and not being removed. */
 export function isWhole(record: LocalRecord | null): record is LocalRecord {
   return record !== null && record.state !== "making" && record.state !== "removing";
-}
-
-/**
- * Keeps other processes from what this one does meanwhile; waits for them, for a bounded time.
- * `null` where the time passed, or where the file's folder is gone.
- */
-export async function lockFile(path: string, waitMs = LOCK_WAIT_MS): Promise<FileLock | null> {
-  const deadline = systemClock.monotonic() + waitMs;
-  for (;;) {
-    const lock = tryLock(path);
-    if (lock !== null || systemClock.monotonic() > deadline) return lock === "gone" ? null : lock;
-    await systemClock.sleep(LOCK_PAUSE_MS);
-  }
-}
-
-const SQLITE_CANTOPEN = 14;
-
-function tryLock(path: string): FileLock | "gone" | null {
-  try {
-    return tryLockFile(path);
-  } catch (error) {
-    if ((error as { errcode?: number }).errcode === SQLITE_CANTOPEN) return "gone";
-    throw error;
-  }
 }

@@ -5,10 +5,11 @@ import type { Result } from "../domain/failure.ts";
 import { systemClock, timestamp } from "../lib/clock.ts";
 import { crashPoint } from "../lib/crash-point.ts";
 import { isAlive, processIdentity, signalMarkedProcesses } from "../lib/process.ts";
+import { lockFile } from "../lib/file-lock.ts";
 import type { Snapshot } from "./lasting-workspace.ts";
 import { copyParts } from "./local-copy.ts";
 import { exists, layoutOf, processMarker, type LocalLayout } from "./local-layout.ts";
-import { lockFile, readJson, readRecord, seedSchema, writeJson } from "./local-record.ts";
+import { readJson, readRecord, seedSchema, writeJson } from "./local-record.ts";
 import type { LocalRecord } from "./local-record.ts";
 import { removeFolder } from "./remove-folder.ts";
 import { failureWith, workspaceFailure } from "./workspace-failure.ts";
@@ -102,6 +103,7 @@ async function whileHeld<T>(layout: LocalLayout, act: () => Promise<T>): Promise
   const marker = processMarker(layout);
   try {
     signalMarkedProcesses(marker, "SIGSTOP");
+    crashPoint("snapshot.held");
     return await act();
   } finally {
     signalMarkedProcesses(marker, "SIGCONT");

@@ -23,7 +23,7 @@ export async function uploadInto(
   if (!(await file.stat()).isFile()) {
     return workspaceFailure(`${paths.hostPath} is not a regular file`);
   }
-  return writingConfined(confinement, paths.path, (target) => copyInPieces(file, target));
+  return await writingConfined(confinement, paths.path, (target) => copyInPieces(file, target));
 }
 
 /** Copies a file of a workspace out, in pieces; what was there before stays until all has come. */

@@ -15,7 +15,11 @@ export async function removeFolder(folder: string, timeoutMs: number): Promise<v
   const script = 'chmod -R u+rwX -- "$0"; rm -rf -- "$0"';
   const forced = await runProcess({ command: ["/bin/sh", "-c", script, folder], ...means });
   if (!exists(folder)) return;
-  throw new Refusal("workspace-failed", `cannot remove ${folder}: ${forced.stderr.bytes.toString()}`, {
-    hint: "remove it by hand",
-  });
+  throw new Refusal(
+    "workspace-failed",
+    `cannot remove ${folder}: ${forced.stderr.bytes.toString()}`,
+    {
+      hint: "remove it by hand",
+    },
+  );
 }

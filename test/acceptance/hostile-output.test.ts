@@ -35,7 +35,8 @@ async function reportsOf(sandbox: Sandbox): Promise<readonly CliResult[]> {
 describe("control characters and escape sequences of an agent", () => {
   it("reach nobody's terminal, wherever they come from", async () => {
     await using sandbox = await makeSandbox();
-    const evil = "\\033]0;title\\007\\033[2J\\033[1;31mvisible\\033[0m\\r\\b\\302\\233\\342\\200\\256";
+    const evil =
+      "\\033]0;title\\007\\033[2J\\033[1;31mvisible\\033[0m\\r\\b\\302\\233\\342\\200\\256";
     const script = `printf '${evil}\\n'; printf '${evil}\\n' >&2
       echo done > "$(printf 'hostile.txt')"; printf '${evil}' > "$(printf 'x${evil}y')"; exit 7`;
     const run = await runHostile(sandbox, script, { writes: ["**"] });

@@ -5,11 +5,7 @@ import { describe, expect, it } from "vitest";
 import { manifestSchema } from "../../src/domain/task.ts";
 import { matchesAny } from "../../src/lib/globs.ts";
 import { makeSandbox, ofType, type Sandbox } from "../support/cli.ts";
-import {
-  expectBoth,
-  expectOnlyHonest,
-  runHostile,
-} from "../support/shell-agent.ts";
+import { expectBoth, expectOnlyHonest, runHostile } from "../support/shell-agent.ts";
 
 /** For scripts: the file of a loose object, and the worker's own branch. */
 const TOOLS = `
@@ -259,7 +255,16 @@ async function linkOnMain({ repository }: Sandbox, target: string): Promise<void
   await repository.git("checkout", "--quiet", "--", ".");
 }
 
-const NAMES = ["line\nbreak", 'quote"d', "back\\slash", "emoji 🎉", " -rf ", "tab\tbed", "\u001B[2Jx", "*"];
+const NAMES = [
+  "line\nbreak",
+  'quote"d',
+  "back\\slash",
+  "emoji 🎉",
+  " -rf ",
+  "tab\tbed",
+  "\u001B[2Jx",
+  "*",
+];
 
 describe("names of files that are hard to read", () => {
   const quoted = NAMES.map((name) => `'${name}'`).join(" ");
@@ -288,7 +293,8 @@ describe("names of files that are hard to read", () => {
 
   it("widen a manifest by themselves alone, were they patterns to others", async () => {
     await using sandbox = await makeSandbox();
-    const script = "echo done > hostile.txt; echo done > '*'; echo done > '[id].tsx'; echo done > 'a?'";
+    const script =
+      "echo done > hostile.txt; echo done > '*'; echo done > '[id].tsx'; echo done > 'a?'";
     const run = await runHostile(sandbox, script, { settings: { max_attempts: 2 } });
     await expectBoth(sandbox, run);
     expect(writesOf(sandbox).every((glob) => !matchesAny([glob], "other"))).toBe(true);
