@@ -29,7 +29,11 @@ export const CRASH_POINTS = [
   "restore.staged",
   "restore.intended",
   "restore.emptied",
+  "kept.claimed",
+  "kept.made",
+  "kept.removing",
   "golden.made",
+  "sweep.rescued",
 ] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];

@@ -11,11 +11,11 @@ import {
   startDetached,
   type Detached,
 } from "../lib/process.ts";
+import { readJson } from "./json-file.ts";
 import { readingConfined } from "./confined-files.ts";
 import type { JobReading, JobReadRequest, JobRequest } from "./lasting-workspace.ts";
 import { JOB_FILES, type JobOrder } from "./local-job-order.ts";
 import { exists, type LocalLayout } from "./local-layout.ts";
-import { readJson } from "./local-record.ts";
 import type { ExecEnding } from "./workspace.ts";
 import { failureWith, workspaceFailure } from "./workspace-failure.ts";
 

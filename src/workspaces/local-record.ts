@@ -1,7 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import type { LocalLayout } from "./local-layout.ts";
-import { codeOf } from "./workspace-failure.ts";
+import { readJson, writeJson } from "./json-file.ts";
 
 export const seedSchema = z.object({
   gitDir: z.string(),
@@ -42,25 +41,9 @@ export function writeRecord(layout: LocalLayout, record: LocalRecord): void {
   writeJson(layout.record, record);
 }
 
-export function writeJson(path: string, value: unknown): void {
-  const unfinished = `${path}.new`;
-  writeFileSync(unfinished, `${JSON.stringify(value)}\n`, { mode: 0o600 });
-  renameSync(unfinished, path);
-}
-
 /** `null` where there is none that this version understands. */
 export function readRecord(layout: LocalLayout): LocalRecord | null {
   return readJson(layout.record, recordSchema);
-}
-
-export function readJson<T>(path: string, schema: z.ZodType<T>): T | null {
-  try {
-    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch (error) {
-    const isExpected = codeOf(error) !== "" || error instanceof SyntaxError;
-    if (isExpected || error instanceof z.ZodError) return null;
-    throw error;
-  }
 }
 
 /** Made all of it, and not being removed. */
