@@ -12,7 +12,8 @@ import { createMockPlanner } from "./planning/mock-planner.ts";
 import { createOutlinePlanner } from "./planning/outline-planner.ts";
 import type { Planner } from "./planning/planner.ts";
 import { createLocalProvider } from "./workspaces/local.ts";
-import type { WorkspaceProvider } from "./workspaces/workspace.ts";
+import type { LastingProvider } from "./workspaces/lasting-workspace.ts";
+import type { WorkspaceKind, WorkspaceProvider } from "./workspaces/workspace.ts";
 import { join } from "node:path";
 
 /**
@@ -53,10 +54,23 @@ export async function openRunRepository(
   return openRepository({ path: config.repo_path, env, clock });
 }
 
-export function composeProvider(environment: Environment, kind: string): WorkspaceProvider {
-  if (kind === "local") return createLocalProvider({ root: join(environment.home, "workspaces") });
+/** The kinds of workspaces that there are, by name. */
+export function composeProviders(
+  environment: Environment,
+): ReadonlyMap<WorkspaceKind, LastingProvider> {
+  const root = join(environment.home, "workspaces");
+  const snapshotsOf = (kind: WorkspaceKind): string => join(environment.home, "snapshots", kind);
+  const providers = [createLocalProvider({ root, snapshots: snapshotsOf("local") })];
+  return new Map(providers.map((provider) => [provider.kind, provider]));
+}
+
+export function composeProvider(environment: Environment, kind: string): LastingProvider {
+  const providers = composeProviders(environment);
+  const provider = providers.get(kind as WorkspaceKind);
+  if (provider !== undefined) return provider;
+  const known = [...providers.keys()].join(", ");
   throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
-    hint: "the only kind in this version is local",
+    hint: providers.size === 1 ? `the only kind in this version is ${known}` : `there are ${known}`,
   });
 }
 

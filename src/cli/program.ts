@@ -8,6 +8,7 @@ import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addStatus } from "./commands/status.ts";
+import { addWorkspace } from "./commands/workspace.ts";
 import { addGlobals, readGlobals } from "./globals.ts";
 import type { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -55,7 +56,17 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     .exitOverride()
     .addHelpText("after", EXAMPLES);
   addGlobals(program);
-  const add = [addInit, addPlan, addRun, addResume, addStatus, addRuns, addLogs, addClean];
+  const add = [
+    addInit,
+    addPlan,
+    addRun,
+    addResume,
+    addStatus,
+    addRuns,
+    addLogs,
+    addClean,
+    addWorkspace,
+  ];
   for (const addCommand of add) addCommand(program, run);
   return program;
 }

@@ -6,6 +6,10 @@ import { plan } from "./operations/plan.ts";
 import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
 import { previewRun, run } from "./operations/run.ts";
+import * as workspaceCommands from "./operations/workspace-commands.ts";
+import * as workspaceFiles from "./operations/workspace-files.ts";
+import * as workspaceSnapshots from "./operations/workspace-snapshots.ts";
+import * as workspaces from "./operations/workspaces.ts";
 
 export { perform, type Operation, type OperationContext } from "./operation.ts";
 
@@ -25,4 +29,8 @@ export const OPERATIONS = {
   summarize,
   follow,
   clean,
+  ...workspaces,
+  ...workspaceCommands,
+  ...workspaceFiles,
+  ...workspaceSnapshots,
 } as const;
