@@ -281,7 +281,9 @@ export class LastingLocalWorkspace implements LastingWorkspace {
   }
 
   #variables(record: LocalRecord): Variables {
-    return { HOSTNAME: this.id, ...record.variables };
+    // A fork's is not its source's: the variable is all of a host name that a plain process can have.
+    const own = record.forkedFrom === null ? {} : { HOSTNAME: this.id };
+    return { ...own, ...record.variables };
   }
 
   #write(record: LocalRecord, event: string): void {
