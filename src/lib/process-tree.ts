@@ -3,6 +3,7 @@ import {
   carriesMarker,
   countPids,
   findProcess,
+  isAlive,
   lastPid,
   listPids,
   listProcesses,
@@ -52,6 +53,17 @@ export function endTree(root: TreeRoot, graceMs: number): Promise<number> {
 export function endMarkedProcesses(marker: string): Promise<number> {
   const root = { pid: 0, start: null, marker, startedAtMs: 0 };
   return endAll((table, known) => treeOf(table, known, root), 0);
+}
+
+/**
+ * Kills one process by its name for good, and waits until it is gone, for a bounded time. The first
+ * process of a pid namespace takes all others in it along. Answers whether it was there.
+ */
+export async function endIdentified(pid: number, identity: string): Promise<boolean> {
+  if (!isAlive(pid, identity)) return false;
+  process.kill(pid, "SIGKILL");
+  await poll(KILL_DEADLINE_MS, () => !isAlive(pid, identity));
+  return true;
 }
 
 /**

@@ -166,7 +166,8 @@ export async function removeFolder(folder: string, timeoutMs: number): Promise<v
   });
 }
 
-function unstartable(message: string): ExecResult {
+/** What a command answers that did not come to be. */
+export function unstartable(message: string): ExecResult {
   const nothing: ExecOutput = { text: "", totalBytes: 0, droppedBytes: 0 };
   return {
     ending: { kind: "unstartable", message },
@@ -177,7 +178,7 @@ function unstartable(message: string): ExecResult {
 }
 
 /** Where the beginning was dropped, so are the rest bytes of a character that was cut through. */
-function asText({ bytes, totalBytes, droppedBytes }: ProcessOutput): ExecOutput {
+export function asText({ bytes, totalBytes, droppedBytes }: ProcessOutput): ExecOutput {
   let start = 0;
   if (droppedBytes > 0) while (start < 3 && isContinuation(bytes[start])) start += 1;
   return { text: bytes.toString("utf8", start), totalBytes, droppedBytes };
