@@ -21,7 +21,14 @@ import { probeSandbox } from "./sandbox/probe.ts";
 import { markReady, readReady, writeRecord, type SandboxRecord } from "./sandbox/record.ts";
 import { cgroupsOf, endSandbox, type SandboxPlace } from "./sandbox/runtime.ts";
 import { SandboxWorkspace, type SandboxTimeouts } from "./sandbox/sandbox-workspace.ts";
-import type { WorkspaceProvider, WorkspaceRequest } from "./workspace.ts";
+import {
+  deleteSandboxSnapshot,
+  findSnapshot,
+  listSandboxSnapshots,
+  snapshotSandbox,
+} from "./sandbox/snapshots.ts";
+import type { ForkRequest, Snapshot } from "./lasting-workspace.ts";
+import type { Workspace, WorkspaceProvider, WorkspaceRequest, WorkspaceSeed } from "./workspace.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
 export interface SandboxProviderOptions {
@@ -41,8 +48,19 @@ const TIMEOUTS: SandboxTimeouts = {
 
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
+/** Sandboxes can be frozen and forked, each in the same time whatever is in them. */
+export interface SandboxProvider extends WorkspaceProvider {
+  /** Refused while something runs in it. */
+  snapshot(id: string, name: string): Promise<Result<Snapshot>>;
+  listSnapshots(): Promise<readonly Snapshot[]>;
+  /** Refused while anything stands on it. */
+  deleteSnapshot(id: string): Promise<Result<void>>;
+  /** In parallel, one answer a request, in order; the others stay where one fails. */
+  fork(snapshot: string, forks: readonly ForkRequest[]): Promise<readonly Result<Workspace>[]>;
+}
+
 /** Workspaces of namespaces and overlays: no daemon, no image, and root where it is at hand. */
-export function createSandboxProvider(options: SandboxProviderOptions): WorkspaceProvider {
+export function createSandboxProvider(options: SandboxProviderOptions): SandboxProvider {
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
   const locate = (id: string): SandboxPlace | null => {
     if (!isWorkspaceId(id)) return null;
@@ -57,11 +75,7 @@ export function createSandboxProvider(options: SandboxProviderOptions): Workspac
 
     probe: () => probeSandbox(),
 
-    create: async (request) => {
-      const made = await makeSandbox(request, options.root, timeouts);
-      if (!made.ok) return made;
-      return { ok: true, value: made.value };
-    },
+    create: (request) => createSandbox(request, options.root, timeouts),
     find: async ({ id, env }) => {
       const place = locate(id);
       const record = place === null ? null : readReady(place.layout);
@@ -78,6 +92,27 @@ export function createSandboxProvider(options: SandboxProviderOptions): Workspac
       if (place === null || !exists(place.layout.folder)) return;
       await removeSandbox(place, timeouts);
     },
+    snapshot: async (id, name) => {
+      const place = locate(id);
+      if (place === null || readReady(place.layout) === null) {
+        return workspaceFailure(`there is no workspace ${id}`);
+      }
+      return snapshotSandbox(place, name);
+    },
+    listSnapshots: async () => listSandboxSnapshots(homeAt(options.root)),
+    deleteSnapshot: (id) =>
+      deleteSandboxSnapshot(homeAt(options.root), id, timeouts.removeTimeoutMs),
+    fork: async (id, forks) => {
+      const snapshot = findSnapshot(homeAt(options.root), id);
+      return Promise.all(
+        forks.map(async (fork) => {
+          if (snapshot === null) return workspaceFailure(`there is no snapshot ${id}`);
+          const { seed, layers } = snapshot;
+          const plan = { request: fork, seed, layers, forkedFrom: id };
+          return makeSandbox(plan, options.root, timeouts);
+        }),
+      );
+    },
   };
 }
 
@@ -92,30 +127,52 @@ async function removeSandbox(place: SandboxPlace, timeouts: SandboxTimeouts): Pr
   await removeUnusedLayers(place.home, timeouts.removeTimeoutMs);
 }
 
-/** All of a sandbox or nothing of it, unless this process dies on the way. */
-async function makeSandbox(
+async function createSandbox(
   request: WorkspaceRequest,
   root: string,
   timeouts: SandboxTimeouts,
-): Promise<Result<SandboxWorkspace>> {
-  const { id, seed, env } = request;
-  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
+): Promise<Result<Workspace>> {
+  const { seed } = request;
   if (!isRefName(`refs/heads/${seed.branch}`)) {
     return workspaceFailure(`"${seed.branch}" is not a name for a branch`);
   }
   if (!COMMIT.test(seed.commit)) return workspaceFailure(`"${seed.commit}" is not a commit's id`);
+  const plan = { request, seed, layers: [baseLayerName(seed)], forkedFrom: null };
+  return makeSandbox(plan, root, timeouts, async (place) => {
+    const based = await ensureBaseLayer(place.home, seed, timeouts.checkoutTimeoutMs);
+    if (!based.ok) return based;
+    writeBranch(place.layout.upper, seed);
+    giveAwayTree([`${place.layout.upper}/repository`]);
+    return based;
+  });
+}
+
+interface Plan {
+  readonly request: ForkRequest;
+  readonly seed: WorkspaceSeed | null;
+  readonly layers: readonly string[];
+  readonly forkedFrom: string | null;
+}
+
+/** All of a sandbox or nothing of it, unless this process dies on the way. */
+async function makeSandbox(
+  plan: Plan,
+  root: string,
+  timeouts: SandboxTimeouts,
+  prepare?: (place: SandboxPlace) => Promise<Result<void>>,
+): Promise<Result<SandboxWorkspace>> {
+  const { id, env } = plan.request;
+  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
   const claimed = await orFailure(id, async () => ({ ok: true, value: claim(root, id) }));
   if (!claimed.ok) return claimed;
   const place = claimed.value;
   const made = await orFailure(id, async () => {
-    const record = recordOf(request);
+    const record = recordOf(plan);
     writeRecord(place.layout, record);
-    const based = await ensureBaseLayer(place.home, seed, timeouts.checkoutTimeoutMs);
-    if (!based.ok) return based;
     fill(place.layout, record);
-    writeSeedFiles(place.layout.seed, seed);
-    writeBranch(place.layout.upper, seed);
-    giveAwayTree([`${place.layout.upper}/repository`]);
+    if (plan.seed !== null) writeSeedFiles(place.layout.seed, plan.seed);
+    const prepared = await prepare?.(place);
+    if (prepared?.ok === false) return prepared;
     const workspace = new SandboxWorkspace({ place, record, env, timeouts });
     const started = await workspace.start();
     if (!started.ok) return started;
@@ -136,12 +193,14 @@ function claim(root: string, id: string): SandboxPlace {
   return { home, id, layout };
 }
 
-function recordOf({ id, seed, limits, network }: WorkspaceRequest): SandboxRecord {
+function recordOf({ request, seed, layers, forkedFrom }: Plan): SandboxRecord {
+  const { id, limits, network } = request;
   return {
     version: 1,
     createdAt: timestamp(systemClock),
     seed,
-    layers: [baseLayerName(seed)],
+    layers: [...layers],
+    forkedFrom,
     network: network ?? "allow",
     limits: limits ?? {},
     hostname: hostnameOf(id),

@@ -1,10 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createSandboxProvider } from "../../src/workspaces/sandbox.ts";
+import { createSandboxProvider, type SandboxProvider } from "../../src/workspaces/sandbox.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import type { ProviderRig } from "./workspace-rig.ts";
 
 export interface SandboxRig extends ProviderRig {
+  readonly provider: SandboxProvider;
   /** The home of the sandboxes. */
   readonly root: string;
 }

@@ -7,6 +7,7 @@ import { removeFolder } from "../local-workspace.ts";
 import { codeOf } from "../workspace-failure.ts";
 import { sandboxAt, type SandboxHome } from "./layout.ts";
 import { readRecord } from "./record.ts";
+import { listSnapshotRecords } from "./snapshot-files.ts";
 
 /** Checkouts that nobody stands on and that are kept, because the next one may be of the same commit. */
 const SPARE_LAYERS = 2;
@@ -47,10 +48,12 @@ function unusedLayers(home: SandboxHome): readonly string[] {
 /** Whatever somebody says it stands on, half-made or not. */
 function usedLayers(home: SandboxHome): ReadonlySet<string> {
   const records = foldersIn(home.workspaces).map((id) => readRecord(sandboxAt(home, id)));
-  return new Set(records.flatMap((record) => record?.layers ?? []));
+  const all = [...records, ...listSnapshotRecords(home)];
+  return new Set(all.flatMap((record): readonly string[] => record?.layers ?? []));
 }
 
-function foldersIn(path: string): readonly string[] {
+/** Names of folders; none where the folder itself is missing. */
+export function foldersIn(path: string): readonly string[] {
   try {
     const entries = readdirSync(path, { withFileTypes: true });
     return entries.flatMap((entry) => (entry.isDirectory() ? entry.name : []));

@@ -20,6 +20,8 @@ export interface SandboxHome {
   readonly workspaces: string;
   /** Read-only layers that workspaces stand on, each a whole tree of the folders in `INSIDE`. */
   readonly layers: string;
+  /** A file a snapshot. */
+  readonly snapshots: string;
   /** Held while layers that nobody stands on are removed. */
   readonly lock: string;
 }
@@ -29,6 +31,7 @@ export function homeAt(root: string): SandboxHome {
     root,
     workspaces: join(root, "workspaces"),
     layers: join(root, "layers"),
+    snapshots: join(root, "snapshots"),
     lock: join(root, "layers.lock"),
   };
 }

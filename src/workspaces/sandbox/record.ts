@@ -24,6 +24,8 @@ const recordSchema = z.object({
   limits: z.object({ cpus: limit, memoryMb: limit, diskMb: limit, pids: limit }),
   hostname: z.string(),
   machineId: z.string(),
+  /** The snapshot that it stands on. */
+  forkedFrom: z.string().nullable(),
 });
 
 /** What a later process must know of a sandbox. */
@@ -63,6 +65,30 @@ export function writeRunning(layout: SandboxLayout, running: RunningRecord): voi
 
 export function readRunning(layout: SandboxLayout): RunningRecord | null {
   return read(layout.running, runningSchema);
+}
+
+const snapshotSchema = z.object({
+  version: z.literal(1),
+  id: z.string(),
+  name: z.string(),
+  workspace: z.string(),
+  parent: z.string().nullable(),
+  /** RFC 3339. */
+  createdAt: z.string(),
+  seed: seedSchema.nullable(),
+  /** Its own layer first, then those below. */
+  layers: z.tuple([z.string()], z.string()),
+});
+
+/** A snapshot, from before its layer is frozen. */
+export type SnapshotRecord = z.infer<typeof snapshotSchema>;
+
+export function writeSnapshot(path: string, snapshot: SnapshotRecord): void {
+  replace(path, snapshot);
+}
+
+export function readSnapshot(path: string): SnapshotRecord | null {
+  return read(path, snapshotSchema);
 }
 
 function replace(path: string, value: unknown): void {

@@ -9,13 +9,31 @@ import { codeOf, workspaceFailure } from "../workspace-failure.ts";
 import { objectFolders } from "./base-layer.ts";
 import { openCgroups, type SandboxCgroups } from "./cgroups.ts";
 import type { SandboxHome, SandboxLayout } from "./layout.ts";
-import { readRunning, writeRunning, type RunningRecord, type SandboxRecord } from "./record.ts";
+import { settleSnapshot } from "./snapshot-files.ts";
+import {
+  readRecord,
+  readRunning,
+  writeRunning,
+  type RunningRecord,
+  type SandboxRecord,
+} from "./record.ts";
 import { sandboxMarker, startSandbox } from "./start.ts";
 
 export interface SandboxPlace {
   readonly home: SandboxHome;
   readonly id: string;
   readonly layout: SandboxLayout;
+}
+
+/** Nobody starts a sandbox while this is held. `null` where somebody else holds it for too long. */
+export async function lockStart(layout: SandboxLayout): Promise<FileLock | null> {
+  const path = join(layout.folder, "start.lock");
+  const deadline = systemClock.monotonic() + LOCK_TIMEOUT_MS;
+  for (;;) {
+    const lock = tryLockFile(path);
+    if (lock !== null || systemClock.monotonic() > deadline) return lock;
+    await systemClock.sleep(LOCK_PAUSE_MS);
+  }
 }
 
 const LOCK_TIMEOUT_MS = 30_000;
@@ -27,7 +45,6 @@ const OWN_PROCESSES = 2;
 /** The sandbox's namespaces, started where nobody holds them. Several processes may ask at once. */
 export async function ensureRunning(
   place: SandboxPlace,
-  record: SandboxRecord,
   cgroups: SandboxCgroups,
 ): Promise<Result<RunningRecord>> {
   const before = findRunning(place.layout);
@@ -36,29 +53,21 @@ export async function ensureRunning(
   if (lock === null) return workspaceFailure(`${place.id} is being started by somebody else`);
   try {
     const now = findRunning(place.layout);
-    return now === null ? await start(place, record, cgroups) : { ok: true, value: now };
+    return now === null ? await start(place, cgroups) : { ok: true, value: now };
   } finally {
     lock[Symbol.dispose]();
   }
 }
 
-async function lockStart(layout: SandboxLayout): Promise<FileLock | null> {
-  const path = join(layout.folder, "start.lock");
-  const deadline = systemClock.monotonic() + LOCK_TIMEOUT_MS;
-  for (;;) {
-    const lock = tryLockFile(path);
-    if (lock !== null || systemClock.monotonic() > deadline) return lock;
-    await systemClock.sleep(LOCK_PAUSE_MS);
-  }
-}
-
 async function start(
   { home, layout, id }: SandboxPlace,
-  record: SandboxRecord,
   cgroups: SandboxCgroups,
 ): Promise<Result<RunningRecord>> {
   // Two sandboxes on one upper layer would spoil it, so that nobody may be left of an earlier start.
   await endMarkedProcesses(sandboxMarker(layout.folder));
+  settleSnapshot(home, id);
+  const record = readRecord(layout);
+  if (record === null) return workspaceFailure(`${id} is not there any more`);
   const folder = `workspaces/${id}`;
   const [first, ...others] = record.layers.map((name) => `layers/${name}`);
   if (first === undefined) return workspaceFailure(`${id} stands on no layer`);
@@ -98,12 +107,17 @@ export async function endSandbox(layout: SandboxLayout): Promise<number> {
   const running = findRunning(layout);
   let count = 0;
   if (running !== null) {
-    count = Math.max(0, countMembers(running.initPid) - OWN_PROCESSES);
+    count = countOthers(running);
     await endIdentified(running.initPid, running.initIdentity);
   }
   await endMarkedProcesses(sandboxMarker(layout.folder));
   rmSync(layout.running, { force: true });
   return count;
+}
+
+/** How many processes there are in a running sandbox, beside its own. */
+export function countOthers(running: RunningRecord): number {
+  return Math.max(0, countMembers(running.initPid) - OWN_PROCESSES);
 }
 
 function countMembers(initPid: number): number {

@@ -103,7 +103,7 @@ export class SandboxWorkspace implements Workspace {
 
   /** Starts it where it does not run, and awaits whatever it is. */
   async start(): Promise<Result<void>> {
-    const started = await ensureRunning(this.#means.place, this.#means.record, this.#cgroups);
+    const started = await ensureRunning(this.#means.place, this.#cgroups);
     return started.ok ? { ok: true, value: undefined } : started;
   }
 
@@ -129,9 +129,9 @@ export class SandboxWorkspace implements Workspace {
   async #enterNow(
     request: Omit<EnterRequest, "running" | "cgroups" | "limits">,
   ): Promise<ProcessResult> {
-    const { place, record } = this.#means;
+    const { place } = this.#means;
     if (this.#destroyed.signal.aborted) return nothing("the workspace was destroyed");
-    const running = await ensureRunning(place, record, this.#cgroups);
+    const running = await ensureRunning(place, this.#cgroups);
     if (!running.ok) return nothing(running.failure.message);
     const signals = [this.#destroyed.signal, ...(request.signal ? [request.signal] : [])];
     return enter({
