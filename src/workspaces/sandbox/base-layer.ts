@@ -27,15 +27,8 @@ import { startCommand } from "./start.ts";
 /** The folders of every tree. */
 export const TREE = ["repository", "context", "home", "tmp"] as const;
 
-const EMPTY_LAYER = "empty";
 const ALTERNATES_DEPTH_MAX = 5;
 const REMOVE_TIMEOUT_MS = 300_000;
-
-/** The layer below a sandbox without a seed. */
-export function ensureEmptyLayer(home: SandboxHome): string {
-  mkdirSync(join(home.layers, EMPTY_LAYER), { recursive: true });
-  return EMPTY_LAYER;
-}
 
 /** Named by what is in it: the same commit of the same repository is checked out once. */
 export function baseLayerName(seed: WorkspaceSeed): string {

@@ -17,6 +17,8 @@ interface Hierarchy {
 export interface SandboxCgroups {
   /** Which of `cpu`, `memory` and `pids` are held; what is not must be held otherwise, or is not. */
   readonly held: ReadonlySet<string>;
+  /** Whether commands have groups of their own. Where not, one that hides well may outlive its end. */
+  readonly tracksCommands: boolean;
   /** The files to write `0` to for what belongs to no command. */
   join(): readonly string[];
   /** Makes a group for one command and answers the files to write `0` to, to be in all groups. */
@@ -51,6 +53,7 @@ export function openCgroups(name: string, limits: WorkspaceLimits | null): Sandb
   const commandFolder = (commandId: string): string => join(tracking?.folder ?? "", commandId);
   return {
     held,
+    tracksCommands: tracking !== undefined,
     join: () => groups.map(({ folder }) => join(folder, "cgroup.procs")),
     enter: (commandId) => {
       if (tracking === undefined) return [];

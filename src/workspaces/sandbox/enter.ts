@@ -160,14 +160,16 @@ function kilobytes(memoryMb: number | undefined): string {
 }
 
 /** Only who may do everything in the outer user namespace may enter the others. */
-function namespaces({ initPid, monitorPid }: RunningRecord): readonly string[] {
+function namespaces({ initPid, monitorPid, isOffline }: RunningRecord): readonly string[] {
   const nsenter = findProgram("nsenter") ?? "nsenter";
-  const all = ["--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--user"];
+  const network = isOffline ? ["--net"] : [];
+  const all = ["--mount", "--pid", ...network, "--ipc", "--uts", "--cgroup", "--user"];
+  const into = [nsenter, `--target=${initPid}`, ...all];
   const id = String(INSIDE_UID);
-  const into = [nsenter, `--target=${initPid}`, ...all, `--setuid=${id}`, `--setgid=${id}`, "--"];
-  if (outsideUser().isRoot) return into;
-  const outer = [nsenter, `--target=${monitorPid}`, "--user", "--preserve-credentials", "--"];
-  return [...outer, ...into];
+  if (outsideUser().isRoot) return [...into, `--setuid=${id}`, `--setgid=${id}`, "--"];
+  // Without root, this process's own user is the one inside already.
+  const keep = "--preserve-credentials";
+  return [nsenter, `--target=${monitorPid}`, "--user", keep, "--", ...into, keep, "--"];
 }
 
 /** Shell text that sets and exports all of them. */

@@ -36,6 +36,8 @@ const runningSchema = z.object({
   initPid: z.int().positive(),
   initIdentity: z.string(),
   monitorPid: z.int().positive(),
+  /** Whether it has a network namespace of its own; another's must not be entered without root. */
+  isOffline: z.boolean(),
 });
 
 /** Who holds a sandbox's namespaces. */

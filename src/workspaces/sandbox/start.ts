@@ -111,10 +111,11 @@ export async function startSandbox(
     const said = readFileSync(files.log).subarray(-LOG_BYTES_MAX).toString();
     return workspaceFailure(`the sandbox did not start: ${started.message}\n${said}`.trim());
   }
+  const isOffline = request.network === "none";
   const initPid = Number(CHILD_PID.exec(started.said)?.[1]);
   const initIdentity = processIdentity(initPid);
   if (initIdentity === null) return workspaceFailure("the sandbox ended as soon as it was started");
-  return { ok: true, value: { initPid, initIdentity, monitorPid: started.pid } };
+  return { ok: true, value: { initPid, initIdentity, monitorPid: started.pid, isOffline } };
 }
 
 const CHILD_PID = /"child-pid": (\d+)/;
