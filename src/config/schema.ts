@@ -81,14 +81,35 @@ const budgets = z.strictObject({
 
 const workspace = z.strictObject({
   kind: z
-    .enum(["local"], {
+    .enum(["local", "docker"], {
       error: ({ input }) =>
-        ["sandbox", "docker", "vm"].some((kind) => kind === input)
-          ? "this kind of workspace is not in this version; use `local`"
-          : "the only kind in this version is `local`",
+        ["sandbox", "vm"].some((kind) => kind === input)
+          ? "this kind of workspace is not in this version; use `local` or `docker`"
+          : "the kinds in this version are `local` and `docker`",
     })
     .default("local")
-    .describe("A folder of its own with a private clone and the user's own rights."),
+    .describe(
+      "Where agents work and gates run. `local`: a folder with a private clone and the user's own " +
+        "rights. `docker`: a container with its own user, files and processes.",
+    ),
+  network: z
+    .enum(["none", "allow"])
+    .default("allow")
+    .describe("`none` cuts workspaces off, from this machine too; `local` cannot do that."),
+  memory_mb: z
+    .int()
+    .min(16)
+    .max(16_777_216)
+    .optional()
+    .describe("Memory of one workspace, where the kind can hold it."),
+  cpus: z.number().min(0.01).max(4096).optional().describe("Cores of one workspace; fractions count."),
+  pids: z.int().min(16).max(4_194_304).optional().describe("Processes of one workspace at once."),
+  image: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("What containers are made of. Default: what `mycelium image build` made last."),
 });
 
 const landing = z.strictObject({

@@ -1,6 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { describe } from "vitest";
 import { createDockerProvider, type DockerProviderOptions } from "../../src/workspaces/docker/docker.ts";
+import { openEngine } from "../../src/workspaces/docker/engine.ts";
+import { buildImage } from "../../src/workspaces/images/build-image.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import type { ProviderRig } from "./workspace-rig.ts";
 
@@ -9,17 +12,40 @@ export interface DockerRig extends ProviderRig {
   readonly root: string;
 }
 
-export const ENGINE = { socketPath: "/var/run/docker.sock" } as const;
+const ADDRESS = { socketPath: "/var/run/docker.sock" } as const;
+const BUILD_TIMEOUT_MS = 300_000;
+
+export const engine = openEngine(ADDRESS);
+
+/**
+ * Tests that need Docker Engine. Where none answers they are skipped with what to do, or fail where
+ * everything is required.
+ */
+export async function describeDocker(name: string, define: () => void): Promise<void> {
+  const trouble = await engine.facts().then(
+    () => null,
+    (error: unknown) => String(error),
+  );
+  const isRequired = process.env["MYCELIUM_REQUIRE_ALL"] === "1";
+  if (trouble === null || isRequired) describe(name, define);
+  else describe.skip(`${name} (apt-get install docker.io, then start dockerd: ${trouble})`, define);
+}
+
+/** A small image of this machine's own files: made once, then found. */
+export async function dockerImage(): Promise<string> {
+  const tools = { path: process.env["PATH"] ?? "/usr/bin:/bin", timeoutMs: BUILD_TIMEOUT_MS };
+  return (await buildImage({ from: "host", include: [], engine, tools })).image;
+}
 
 /** Containers of a home of their own, in a temporary folder. */
 export async function dockerRig(
-  image: string,
   limits: NonNullable<DockerProviderOptions["limits"]> = {},
 ): Promise<DockerRig> {
   const folder = await temporaryFolder();
   const root = join(folder.path, "docker");
   const gitEnvironment = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
-  const provider = createDockerProvider({ root, address: ENGINE, image, gitEnvironment, limits });
+  const image = await dockerImage();
+  const provider = createDockerProvider({ root, address: ADDRESS, image, gitEnvironment, limits });
   return {
     root,
     provider,

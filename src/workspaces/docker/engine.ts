@@ -45,9 +45,13 @@ export interface Engine {
   /** Starts a command as the container's root; both its outputs come in the engine's blocks. */
   execute(container: string, command: readonly string[]): Promise<Socket>;
   hasImage(image: string): Promise<boolean>;
+  /** Makes an image of one layer from a tar archive of its root file system. */
+  importImage(archive: NodeJS.ReadableStream, image: string): Promise<void>;
+  tagImage(image: string, repository: string, tag: string): Promise<void>;
 }
 
 const ANSWER_WITHIN_MS = 120_000;
+const SAID_BYTES_MAX = 16_384;
 const NOT_FOUND = 404;
 const CONFLICT = 409;
 const NOT_MODIFIED = 304;
@@ -125,6 +129,20 @@ export function openEngine(address: EngineAddress): Engine {
       ask(async (docker) => {
         const found = await tolerating([NOT_FOUND], docker.getImage(image).inspect());
         return found !== undefined;
+      }),
+    importImage: (archive, image) =>
+      ask(async (docker) => {
+        const [repo, tag] = image.split(":");
+        const progress = await docker.importImage(archive, { repo, tag });
+        let said = "";
+        for await (const chunk of progress) said = (said + String(chunk)).slice(-SAID_BYTES_MAX);
+        // It answers 200 before it has begun, and then says what went wrong.
+        const trouble = /"error":"([^"]*)"/.exec(said)?.[1];
+        if (trouble !== undefined) throw new Refusal("workspace-failed", `Docker Engine: ${trouble}`);
+      }),
+    tagImage: (image, repo, tag) =>
+      ask(async (docker) => {
+        await docker.getImage(image).tag({ repo, tag });
       }),
   };
 }
