@@ -102,7 +102,7 @@ export function createDockerProvider(options: DockerProviderOptions): WorkspaceP
     list: async () => {
       const here = shop();
       const containers = await engine.listContainers({ [LABELS.home]: here.home });
-      const labelled = containers.map((labels) => labels[LABELS.workspace] ?? "");
+      const labelled = containers.map(({ labels }) => labels[LABELS.workspace] ?? "");
       const ids = new Set([...(await listFolders(here)), ...labelled]);
       return [...ids].filter((id) => isWorkspaceId(id));
     },
@@ -210,7 +210,10 @@ async function removeWorkspace(id: string, shop: Shop): Promise<void> {
   await rm(folderOf(shop, id), { recursive: true, force: true });
 }
 
-/** By an agent; where none can start any more, by starting the whole container again. */
+/**
+ * By an agent, which can count; then the container is stopped, because whatever is left of an earlier
+ * life only takes up room. Whoever runs a command in it starts it again.
+ */
 async function endLeftovers(id: string, shop: Shop): Promise<number> {
   const container = containerName(shop.home, id);
   const state = await shop.engine.inspectContainer(container);
@@ -219,11 +222,11 @@ async function endLeftovers(id: string, shop: Shop): Promise<number> {
   try {
     return await pool.use((guest) => guest.sweep(shop.limits.sweepTimeoutMs));
   } catch {
-    await shop.engine.killContainer(container);
-    await shop.engine.startContainer(container);
+    // No agent could start any more, so there was more than nothing.
     return 1;
   } finally {
     pool.end();
+    await shop.engine.killContainer(container);
   }
 }
 

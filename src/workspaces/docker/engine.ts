@@ -16,6 +16,11 @@ export interface ContainerState {
   readonly outOfMemory: boolean;
 }
 
+export interface ListedContainer {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly running: boolean;
+}
+
 export interface EngineFacts {
   readonly version: string;
   readonly cpus: number;
@@ -39,7 +44,7 @@ export interface Engine {
   /** Labels of all containers that carry these, stopped ones too. */
   listContainers(
     labels: Readonly<Record<string, string>>,
-  ): Promise<readonly Readonly<Record<string, string>>[]>;
+  ): Promise<readonly ListedContainer[]>;
   /** Unpacks a tar archive at `/`, keeping what it says about owners. */
   putArchive(container: string, archive: Buffer): Promise<void>;
   /** Starts a command as the container's root; both its outputs come in the engine's blocks. */
@@ -104,7 +109,7 @@ export function openEngine(address: EngineAddress): Engine {
       ask(async (docker) => {
         const label = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
         const found = await docker.listContainers({ all: true, filters: { label } });
-        return found.map(({ Labels }) => Labels);
+        return found.map(({ Labels, State }) => ({ labels: Labels, running: State === "running" }));
       }),
     putArchive: (container, archive) =>
       ask(async (docker) => {
