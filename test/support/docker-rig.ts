@@ -5,9 +5,11 @@ import { createDockerProvider, type DockerProviderOptions } from "../../src/work
 import { openEngine } from "../../src/workspaces/docker/engine.ts";
 import { buildImage } from "../../src/workspaces/images/build-image.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+import type { LastingProvider } from "../../src/workspaces/lasting-workspace.ts";
 import type { ProviderRig } from "./workspace-rig.ts";
 
 export interface DockerRig extends ProviderRig {
+  readonly provider: LastingProvider;
   /** Where the host keeps what it knows of the workspaces. */
   readonly root: string;
 }
@@ -54,7 +56,18 @@ export async function dockerRig(
     },
     [Symbol.asyncDispose]: async () => {
       for (const id of await provider.list()) await provider.remove(id);
+      await removeSnapshots(provider);
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Leaves of the tree first, until nothing is left. */
+async function removeSnapshots(provider: LastingProvider): Promise<void> {
+  for (let left = await provider.listSnapshots(); left.length > 0; ) {
+    for (const { id, references } of left) if (references === 0) await provider.deleteSnapshot(id);
+    const now = await provider.listSnapshots();
+    if (now.length === left.length) throw new Error(`snapshots stay: ${JSON.stringify(now)}`);
+    left = now;
+  }
 }

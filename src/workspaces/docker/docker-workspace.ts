@@ -13,8 +13,8 @@ export interface DockerWorkspaceMeans {
   readonly pool: GuestPool;
   /** On the host, for bundles. */
   readonly outbox: string;
-  /** What its commands get on top of the image's own environment. */
-  readonly env: Readonly<Record<string, string>>;
+  /** What its commands get on top of the image's own environment; asked each time. */
+  env(): Readonly<Record<string, string>>;
   readonly limits: DockerLimits;
   remove(): Promise<void>;
 }
@@ -33,13 +33,14 @@ export class DockerWorkspace implements Workspace {
   readonly kind = "docker";
   readonly repositoryDir = GUEST.repository;
   readonly contextDir = GUEST.context;
-  readonly #means: DockerWorkspaceMeans;
+  /** For what is built upon this class. */
+  protected readonly means: DockerWorkspaceMeans;
   readonly #running = new Set<Promise<unknown>>();
   readonly #destroyed = new AbortController();
 
   constructor(means: DockerWorkspaceMeans) {
     this.id = means.id;
-    this.#means = means;
+    this.means = means;
   }
 
   async exec(request: ExecRequest): Promise<ExecResult> {
@@ -53,20 +54,20 @@ export class DockerWorkspace implements Workspace {
   }
 
   writeFile(path: string, content: string | Buffer): Promise<Result<void>> {
-    const { fileTimeoutMs } = this.#means.limits;
-    return this.#onFile(path, async () =>
-      this.#means.pool.use((guest) =>
+    const { fileTimeoutMs } = this.means.limits;
+    return this.onFile(path, async () =>
+      this.means.pool.use((guest) =>
         guest.write(fileOf(path), [Buffer.from(content)], fileTimeoutMs),
       ),
     );
   }
 
   readFile(path: string, options: { readonly bytesMax: number }): Promise<Result<Buffer>> {
-    return this.#onFile(path, async () => {
+    return this.onFile(path, async () => {
       const pieces: Buffer[] = [];
       const asked = [...fileOf(path), options.bytesMax, 0, -1];
-      const { fileTimeoutMs } = this.#means.limits;
-      await this.#means.pool.use((guest) =>
+      const { fileTimeoutMs } = this.means.limits;
+      await this.means.pool.use((guest) =>
         guest.read("R", asked, fileTimeoutMs, (piece) => pieces.push(piece)),
       );
       return Buffer.concat(pieces);
@@ -76,22 +77,22 @@ export class DockerWorkspace implements Workspace {
   collect(
     base: string,
   ): Promise<Result<{ readonly bundle: string | null; readonly head: string }>> {
-    const { outbox, limits } = this.#means;
+    const { outbox, limits } = this.means;
     const { collectTimeoutMs: timeoutMs, bundleBytesMax } = limits;
     return collectBundle({ workspace: this, outbox, base, timeoutMs, bundleBytesMax });
   }
 
   async destroy(): Promise<void> {
     this.#destroyed.abort();
-    this.#means.pool.end();
-    await this.#means.remove();
+    this.means.pool.end();
+    await this.means.remove();
     await Promise.allSettled(this.#running);
   }
 
   async #run(request: ExecRequest): Promise<ExecResult> {
     const startedAtMs = systemClock.monotonic();
     const duration = (): number => systemClock.monotonic() - startedAtMs;
-    const tails = makeExecTails(request.outputBytesMax ?? this.#means.limits.outputBytesMax);
+    const tails = makeExecTails(request.outputBytesMax ?? this.means.limits.outputBytesMax);
     const signals = [this.#destroyed.signal, ...(request.signal ? [request.signal] : [])];
     const signal = AbortSignal.any(signals);
     const command: GuestCommand = {
@@ -99,7 +100,7 @@ export class DockerWorkspace implements Workspace {
       cwd: request.cwd ?? GUEST.repository,
       command:
         typeof request.command === "string" ? ["/bin/sh", "-c", request.command] : request.command,
-      env: { ...this.#means.env, ...request.env, ...identityOf(this.id) },
+      env: { ...this.means.env(), ...request.env, ...identityOf(this.id) },
       stdin: request.stdin,
       timeoutMs: request.timeoutMs,
       signal,
@@ -111,7 +112,7 @@ export class DockerWorkspace implements Workspace {
     try {
       const ending = signal.aborted
         ? ({ kind: "aborted" } as const)
-        : await this.#means.pool.use((guest) => guest.run(command));
+        : await this.means.pool.use((guest) => guest.run(command));
       const [stdout, stderr] = [outputOf(tails.stdout), outputOf(tails.stderr)];
       return { ending, stdout, stderr, durationMs: duration() };
     } catch (error) {
@@ -120,7 +121,7 @@ export class DockerWorkspace implements Workspace {
     }
   }
 
-  async #onFile<T>(path: string, act: () => Promise<T>): Promise<Result<T>> {
+  protected async onFile<T>(path: string, act: () => Promise<T>): Promise<Result<T>> {
     try {
       return { ok: true, value: await act() };
     } catch (error) {
@@ -132,7 +133,7 @@ export class DockerWorkspace implements Workspace {
   }
 }
 
-const USER = {
+export const USER = {
   uid: GUEST.uid,
   gid: GUEST.gid,
   root: GUEST.root,
@@ -156,10 +157,10 @@ export function commandEnvironment(
   };
 }
 
-function identityOf(id: string): Record<string, string> {
+export function identityOf(id: string): Record<string, string> {
   return { MYCELIUM_WORKSPACE_ID: id, MYCELIUM_WORKSPACE_DIR: GUEST.root };
 }
 
-function fileOf(path: string): readonly (string | number)[] {
+export function fileOf(path: string): readonly (string | number)[] {
   return [GUEST.uid, GUEST.gid, GUEST.root, GUEST.repository, path];
 }

@@ -1,19 +1,21 @@
-import { mkdirSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Refusal, type Result } from "../../domain/failure.ts";
-import { systemClock, timestamp } from "../../lib/clock.ts";
+import { mapLimited } from "../../lib/map-limited.ts";
+import type { LastingProvider, LastingWorkspace } from "../lasting-workspace.ts";
 import { isWorkspaceId } from "../local-layout.ts";
-import type { WorkspaceProvider, WorkspaceRequest } from "../workspace.ts";
-import { codeOf, workspaceFailure } from "../workspace-failure.ts";
-import { containerOptions, firstFiles } from "./container.ts";
-import { commandEnvironment, DockerWorkspace, type DockerLimits } from "./docker-workspace.ts";
-import { openEngine, type Engine, type EngineAddress } from "./engine.ts";
+import { codeOf } from "../workspace-failure.ts";
+import { commandEnvironment } from "./docker-workspace.ts";
+import { openEngine, type EngineAddress } from "./engine.ts";
 import { openGuestPool, type GuestPool } from "./guest-pool.ts";
-import { containerName, hostnameOf, LABELS } from "./layout.ts";
-import { exists, readRecord, writeRecord, type WorkspaceRecord } from "./record.ts";
-import { openSeedBundles, type SeedBundles } from "./seed-bundle.ts";
-import { findSeedFault, seedRepository } from "./seeding.ts";
+import { finishRestore, LastingDockerWorkspace, notRunning } from "./lasting-docker-workspace.ts";
+import { containerName, LABELS } from "./layout.ts";
+import { makeWorkspace, type Making } from "./make-workspace.ts";
+import { exists, readRecord } from "./record.ts";
+import { openSeedBundles } from "./seed-bundle.ts";
+import { folderOf, orFailure, type DockerProviderLimits, type Shop } from "./shop.ts";
+import { deleteSnapshot, findSnapshot, listSnapshots } from "./snapshots.ts";
 
 export interface DockerProviderOptions {
   /** Holds records, bundles and the seeds' packs; made where it is missing. */
@@ -26,13 +28,8 @@ export interface DockerProviderOptions {
   readonly limits?: Partial<DockerProviderLimits>;
 }
 
-export interface DockerProviderLimits extends DockerLimits {
-  readonly checkoutTimeoutMs: number;
-  readonly sweepTimeoutMs: number;
-  readonly seedBytesMax: number;
-}
-
 const GIGABYTE = 1024 * 1024 * 1024;
+const FORKS_AT_ONCE_MAX = 8;
 
 const LIMITS: DockerProviderLimits = {
   checkoutTimeoutMs: 300_000,
@@ -44,24 +41,60 @@ const LIMITS: DockerProviderLimits = {
   outputBytesMax: 65_536,
 };
 
-interface Shop {
-  readonly engine: Engine;
-  readonly home: string;
-  readonly image: string;
-  readonly limits: DockerProviderLimits;
-  readonly seeds: SeedBundles;
+/** Workspaces that are containers, with a folder each for what the host knows of them. */
+export function createDockerProvider(options: DockerProviderOptions): LastingProvider {
+  const shop = shopOf(options);
+  const make = async (making: Making): Promise<Result<LastingWorkspace>> => {
+    const here = shop();
+    const pool = openPool(making.id, here);
+    const made = await makeWorkspace(making, here, pool);
+    if (!made.ok) return made;
+    return { ok: true, value: openWorkspace(making.id, making.env, here, pool) };
+  };
+  return {
+    kind: "docker",
+    isolation:
+      "a container: its own files, processes and user, no capabilities, limits that hold, and no " +
+      "network where that is wanted; the kernel is shared with this machine",
+
+    probe: async () => probe(shop()),
+
+    create: (request) => make({ ...request, base: null, variables: {} }),
+
+    find: async ({ id, env }) => {
+      const here = shop();
+      const record = isWorkspaceId(id) ? readRecord(folderOf(here, id)) : null;
+      if (record === null || record.state === "making") return null;
+      if (record.state === "restoring") await finishRestore(record, here);
+      return openWorkspace(id, env, here);
+    },
+
+    list: async () => listIds(shop()),
+
+    endLeftovers: async (id) => (isWorkspaceId(id) ? endLeftovers(id, shop()) : 0),
+
+    remove: async (id) => {
+      if (isWorkspaceId(id)) await removeWorkspace(id, shop());
+    },
+
+    listSnapshots: async () =>
+      (await listSnapshots(shop())).map(({ variables: _, ...snapshot }) => snapshot),
+
+    deleteSnapshot: (id) => orFailure(id, () => deleteSnapshot(shop(), id)),
+
+    fork: async (id, forks) => {
+      const found = await orFailure(id, () => findSnapshot(shop(), id));
+      if (!found.ok) return forks.map(() => found);
+      const { variables } = found.value;
+      return mapLimited(forks, FORKS_AT_ONCE_MAX, (request) =>
+        make({ ...request, seed: null, base: id, variables }),
+      );
+    },
+  };
 }
 
-/** Workspaces that are containers, with a folder each for what the host knows of them. */
-export function createDockerProvider(options: DockerProviderOptions): WorkspaceProvider {
+function shopOf(options: DockerProviderOptions): () => Shop {
   const limits = { ...LIMITS, ...options.limits };
-  const shopAt = (home: string): Shop => ({
-    engine,
-    home,
-    image: options.image,
-    limits,
-    seeds,
-  });
   const engine = openEngine(options.address);
   const seeds = openSeedBundles({
     folder: join(options.root, "seeds"),
@@ -69,140 +102,62 @@ export function createDockerProvider(options: DockerProviderOptions): WorkspaceP
     timeoutMs: limits.checkoutTimeoutMs,
     bytesMax: limits.seedBytesMax,
   });
-  const shop = (): Shop => shopAt(withoutLinks(options.root));
-  return {
-    kind: "docker",
-    isolation:
-      "a container: its own files, processes and user, no capabilities, limits that hold, and no " +
-      "network where that is wanted; the kernel is shared with this machine",
-
-    probe: async () => {
-      try {
-        const { version } = await engine.facts();
-        if (await engine.hasImage(options.image)) {
-          return { kind: "available", details: `Docker Engine ${version}, image ${options.image}` };
-        }
-        const what = `the image ${options.image}`;
-        return { kind: "missing", what, hint: "make it by `mycelium image build`" };
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        const hint = error.failure.hint ?? "look at the engine's own log";
-        return { kind: "missing", what: error.message, hint };
-      }
-    },
-
-    create: async (request) => makeWorkspace(request, shop()),
-
-    find: async ({ id, env }) => {
-      const here = shop();
-      if (!isWorkspaceId(id) || readRecord(folderOf(here, id))?.state !== "ready") return null;
-      return openWorkspace(id, env, here);
-    },
-
-    list: async () => {
-      const here = shop();
-      const containers = await engine.listContainers({ [LABELS.home]: here.home });
-      const labelled = containers.map(({ labels }) => labels[LABELS.workspace] ?? "");
-      const ids = new Set([...(await listFolders(here)), ...labelled]);
-      return [...ids].filter((id) => isWorkspaceId(id));
-    },
-
-    endLeftovers: async (id) => (isWorkspaceId(id) ? endLeftovers(id, shop()) : 0),
-
-    remove: async (id) => {
-      if (isWorkspaceId(id)) await removeWorkspace(id, shop());
-    },
+  const { root, image } = options;
+  return () => {
+    const home = exists(root) ? realpathSync(root) : resolve(root);
+    return { engine, home, image, limits, seeds };
   };
 }
 
-function folderOf({ home }: Shop, id: string): string {
-  return join(home, "workspaces", id);
-}
-
-function withoutLinks(root: string): string {
-  return exists(root) ? realpathSync(root) : resolve(root);
+function openPool(id: string, shop: Shop): GuestPool {
+  return openGuestPool(shop.engine, containerName(shop.home, id), () =>
+    readRecord(folderOf(shop, id))?.wanted === "stopped" ? notRunning() : null,
+  );
 }
 
 function openWorkspace(
   id: string,
   given: Readonly<Record<string, string>>,
   shop: Shop,
-  pool: GuestPool = openGuestPool(shop.engine, containerName(shop.home, id)),
-): DockerWorkspace {
-  return new DockerWorkspace({
+  pool: GuestPool = openPool(id, shop),
+): LastingDockerWorkspace {
+  const folder = folderOf(shop, id);
+  const env = commandEnvironment(given);
+  const means = {
     id,
     pool,
-    outbox: join(folderOf(shop, id), "outbox"),
-    env: commandEnvironment(given),
+    outbox: join(folder, "outbox"),
+    env: () => ({ ...env, ...readRecord(folder)?.variables }),
     limits: shop.limits,
     remove: () => removeWorkspace(id, shop),
-  });
-}
-
-/** All of a workspace or nothing of it, unless this process dies on the way. */
-async function makeWorkspace(
-  request: WorkspaceRequest,
-  shop: Shop,
-): Promise<Result<DockerWorkspace>> {
-  const { id, seed, limits = {} } = request;
-  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
-  const fault = findSeedFault(seed);
-  if (fault !== null) return workspaceFailure(fault);
-  const record: WorkspaceRecord = {
-    version: 1,
-    state: "making",
-    id,
-    image: request.image ?? shop.image,
-    limits: { ...limits },
-    network: request.network ?? "allow",
-    hostname: hostnameOf(id),
-    createdAt: timestamp(systemClock),
   };
-  const begun = await orFailure(id, async () => {
-    await checkLimits(record, shop.engine);
-    mkdirSync(join(shop.home, "workspaces"), { recursive: true });
-    mkdirSync(folderOf(shop, id));
-    await writeRecord(folderOf(shop, id), record);
-    return { ok: true, value: undefined };
-  });
-  if (!begun.ok) return begun;
-  let isOurs = false;
-  const made = await orFailure(id, async () => {
-    // Packing the seed and making the container do not wait for each other.
-    const bundle = shop.seeds.bundleOf(seed);
-    const place = { home: shop.home, name: containerName(shop.home, id) };
-    const container = await shop.engine.createContainer(containerOptions(record, place));
-    isOurs = true;
-    await shop.engine.putArchive(container, firstFiles());
-    await shop.engine.startContainer(container);
-    return fillWorkspace(request, record, shop, await bundle);
-  });
-  if (!made.ok) {
-    if (isOurs) await shop.engine.removeContainer(containerName(shop.home, id));
-    await rm(folderOf(shop, id), { recursive: true, force: true });
-  }
-  return made;
+  return new LastingDockerWorkspace(means, shop);
 }
 
-async function fillWorkspace(
-  { id, seed, env }: WorkspaceRequest,
-  record: WorkspaceRecord,
-  shop: Shop,
-  bundle: Result<string>,
-): Promise<Result<DockerWorkspace>> {
-  if (!bundle.ok) return bundle;
-  const pool = openGuestPool(shop.engine, containerName(shop.home, id));
-  const { checkoutTimeoutMs: timeoutMs } = shop.limits;
-  const guestEnv = commandEnvironment(env);
-  const seeded = await pool.use((guest) =>
-    seedRepository({ guest, seed, bundle: bundle.value, env: guestEnv, timeoutMs }),
-  );
-  if (!seeded.ok) {
-    pool.end();
-    return seeded;
+async function probe({ engine, image }: Shop): ReturnType<LastingProvider["probe"]> {
+  try {
+    const { version } = await engine.facts();
+    if (await engine.hasImage(image)) {
+      return { kind: "available", details: `Docker Engine ${version}, image ${image}` };
+    }
+    const hint = "make it by `mycelium image build`";
+    return { kind: "missing", what: `the image ${image}`, hint };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const hint = error.failure.hint ?? "look at the engine's own log";
+    return { kind: "missing", what: error.message, hint };
   }
-  await writeRecord(folderOf(shop, id), { ...record, state: "ready" });
-  return { ok: true, value: openWorkspace(id, env, shop, pool) };
+}
+
+/** By folder and by label: one of the two may be all that is left. */
+async function listIds(shop: Shop): Promise<readonly string[]> {
+  const containers = await shop.engine.listContainers({ [LABELS.home]: shop.home });
+  const labelled = containers.map(({ labels }) => labels[LABELS.workspace] ?? "");
+  const folders = await readdir(join(shop.home, "workspaces")).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  });
+  return [...new Set([...folders, ...labelled])].filter((id) => isWorkspaceId(id));
 }
 
 async function removeWorkspace(id: string, shop: Shop): Promise<void> {
@@ -227,51 +182,5 @@ async function endLeftovers(id: string, shop: Shop): Promise<number> {
   } finally {
     pool.end();
     await shop.engine.killContainer(container);
-  }
-}
-
-/** What the engine would take without a word and not hold. */
-async function checkLimits({ limits }: WorkspaceRecord, engine: Engine): Promise<void> {
-  if (limits.diskMb !== undefined) {
-    throw new Refusal("workspace-failed", "a docker workspace cannot limit the disk", {
-      hint: "leave disk_mb out, or use a sandbox or vm workspace",
-    });
-  }
-  if (limits.memoryMb === undefined && limits.cpus === undefined) return;
-  const { cpus, memoryBytes } = await engine.facts();
-  const memoryMb = Math.floor(memoryBytes / 1024 / 1024);
-  const tooMuch = [
-    (limits.memoryMb ?? 0) > memoryMb ? `${limits.memoryMb} MB of memory; it has ${memoryMb}` : "",
-    (limits.cpus ?? 0) > cpus ? `${limits.cpus} cores; it has ${cpus}` : "",
-  ].filter((text) => text !== "");
-  if (tooMuch.length === 0) return;
-  throw new Refusal("workspace-failed", `this machine cannot give ${tooMuch.join(", nor ")}`, {
-    hint: "ask for less",
-  });
-}
-
-/** Turns what the engine or the disk refuses into a failure; everything else thrown is a bug. */
-async function orFailure<T>(id: string, act: () => Promise<Result<T>>): Promise<Result<T>> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof Refusal) return { ok: false, failure: error.failure };
-    const code = codeOf(error);
-    if (code === "") throw error;
-    const hint = code === "EEXIST" ? { hint: "remove it first, or choose another id" } : {};
-    return workspaceFailure(`cannot make workspace ${id}: ${String(error)}`, {
-      cause: error,
-      ...hint,
-    });
-  }
-}
-
-/** Half-made workspaces too: whoever lists them may want to remove them. */
-async function listFolders(shop: Shop): Promise<readonly string[]> {
-  try {
-    return await readdir(join(shop.home, "workspaces"));
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return [];
-    throw error;
   }
 }

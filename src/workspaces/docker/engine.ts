@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type Docker from "dockerode";
 import type { ContainerCreateOptions } from "dockerode";
+import { engineReader } from "./frames.ts";
 import { withDeadline } from "../../lib/deadline.ts";
 import { Refusal, type FailureCode } from "../../domain/failure.ts";
 
@@ -14,6 +15,9 @@ export interface ContainerState {
   readonly running: boolean;
   /** Ended by the kernel because the memory was used up. */
   readonly outOfMemory: boolean;
+  readonly exitCode: number;
+  /** What the engine has to complain of; mostly empty. */
+  readonly error: string;
 }
 
 export interface ListedContainer {
@@ -36,6 +40,8 @@ export interface Engine {
   facts(): Promise<EngineFacts>;
   createContainer(options: ContainerCreateOptions): Promise<string>;
   startContainer(container: string): Promise<void>;
+  /** SIGTERM to its first process, and soon SIGKILL. */
+  stopContainer(container: string): Promise<void>;
   killContainer(container: string): Promise<void>;
   /** `null` where there is none. */
   inspectContainer(container: string): Promise<ContainerState | null>;
@@ -52,10 +58,24 @@ export interface Engine {
   hasImage(image: string): Promise<boolean>;
   /** Makes an image of one layer from a tar archive of its root file system. */
   importImage(archive: NodeJS.ReadableStream, image: string): Promise<void>;
+  /** Freezes a container's files as an image; whatever runs in it waits meanwhile. */
+  commitContainer(
+    container: string,
+    image: string,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<void>;
+  /** Of all images that carry these. */
+  listImages(
+    labels: Readonly<Record<string, string>>,
+  ): Promise<readonly Readonly<Record<string, string>>[]>;
+  removeImage(image: string): Promise<void>;
+  /** What its first process wrote, the end of it. */
+  readLogs(container: string): Promise<string>;
   tagImage(image: string, repository: string, tag: string): Promise<void>;
 }
 
 const ANSWER_WITHIN_MS = 120_000;
+const LOG_LINES_MAX = 10_000;
 const SAID_BYTES_MAX = 16_384;
 const NOT_FOUND = 404;
 const CONFLICT = 409;
@@ -88,6 +108,8 @@ export function openEngine(address: EngineAddress): Engine {
     createContainer: (options) => ask(async (docker) => (await docker.createContainer(options)).id),
     startContainer: (container) =>
       ask((docker) => tolerating([NOT_MODIFIED], docker.getContainer(container).start())),
+    stopContainer: (container) =>
+      ask((docker) => tolerating([NOT_MODIFIED], docker.getContainer(container).stop({ t: 2 }))),
     killContainer: (container) =>
       ask((docker) => tolerating([NOT_FOUND, CONFLICT], docker.getContainer(container).kill())),
     inspectContainer: async (container) => {
@@ -95,7 +117,8 @@ export function openEngine(address: EngineAddress): Engine {
         const { Id: id, State: state } = await ask((docker) =>
           docker.getContainer(container).inspect(),
         );
-        return { id, running: state.Running, outOfMemory: state.OOMKilled };
+        const { Running: running, OOMKilled: outOfMemory } = state;
+        return { id, running, outOfMemory, exitCode: state.ExitCode, error: state.Error };
       } catch (error) {
         if (error instanceof Refusal && error.failure.code === "workspace-missing") return null;
         throw error;
@@ -144,6 +167,32 @@ export function openEngine(address: EngineAddress): Engine {
         // It answers 200 before it has begun, and then says what went wrong.
         const trouble = /"error":"([^"]*)"/.exec(said)?.[1];
         if (trouble !== undefined) throw new Refusal("workspace-failed", `Docker Engine: ${trouble}`);
+      }),
+    commitContainer: (container, image, labels) =>
+      ask(async (docker) => {
+        const [repo, tag] = image.split(":");
+        const changes = Object.entries(labels)
+          .map(([name, value]) => `LABEL ${JSON.stringify(name)}=${JSON.stringify(value)}`)
+          .join("\n");
+        await docker.getContainer(container).commit({ repo, tag, changes, pause: true });
+      }),
+    listImages: (labels) =>
+      ask(async (docker) => {
+        const label = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
+        const found = await docker.listImages({ filters: { label } });
+        return found.map(({ Labels }) => Labels ?? {});
+      }),
+    removeImage: (image) =>
+      ask(async (docker) => {
+        await tolerating([NOT_FOUND], docker.getImage(image).remove({ force: false }));
+      }),
+    readLogs: (container) =>
+      ask(async (docker) => {
+        const options = { stdout: true, stderr: true, follow: false, tail: LOG_LINES_MAX } as const;
+        const raw = await docker.getContainer(container).logs(options);
+        let text = "";
+        engineReader((_stream, piece) => (text += piece.toString()))(raw);
+        return text;
       }),
     tagImage: (image, repo, tag) =>
       ask(async (docker) => {

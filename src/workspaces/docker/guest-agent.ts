@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { COMMANDS } from "./guest/commands-perl.ts";
 import { FILES } from "./guest/files-perl.ts";
+import { JOBS } from "./guest/jobs-perl.ts";
 import { FRAMES } from "./guest/frames-perl.ts";
 import { LOOP, START } from "./guest/main-perl.ts";
 import { PROCESSES } from "./guest/processes-perl.ts";
@@ -22,6 +23,8 @@ import { PROCESSES } from "./guest/processes-perl.ts";
  * | letter | meaning |
  * |---|---|
  * | `X` list | run: uid, gid, root, base, cwd, 1 for input or 0, number of variables, them, the command |
+ * | `J` list | the same as a job: its folder, most hundredths of a second, then as `X`; answers `G` |
+ * | `Q` list | signal a job's tree: its folder, the signal's number |
  * | `I`, `C` | a piece of input; its end |
  * | `K` text | end the command's tree, and kill what is left after so many hundredths of a second |
  * | `W` list | write a file: uid, gid, root, base, path; `G` asks for it as `I`… `C` |
@@ -33,7 +36,7 @@ import { PROCESSES } from "./guest/processes-perl.ts";
  * go on, `S` a size, `F` list: a reason and a message, `D` done, `X` list: `exited` or `signalled`,
  * and the code or number.
  */
-export const GUEST_AGENT = [START, FRAMES, PROCESSES, COMMANDS, FILES, LOOP].join("\n");
+export const GUEST_AGENT = [START, FRAMES, PROCESSES, COMMANDS, JOBS, FILES, LOOP].join("\n");
 
 /** Where the agent lies in a container: another version of it has another name. */
 export const GUEST_AGENT_PATH = `/usr/local/lib/mycelium/agent-${createHash("sha256")

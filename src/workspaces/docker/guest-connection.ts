@@ -143,6 +143,35 @@ export class GuestConnection {
     });
   }
 
+  /** Starts a job, feeds it, and leaves it to itself: the connection is of no use afterwards. */
+  async startJob(folder: string, request: Omit<GuestCommand, "signal" | "onOutput">): Promise<void> {
+    const limit = Math.ceil(Math.min(request.timeoutMs, TIMER_MS_MAX) / 10);
+    this.#stream.write(encodeList("J", [folder, limit, ...partsOf(request)]));
+    const feeder = this.#feeder();
+    const { stdin } = request;
+    const isFed = feeder.feed(stdin === undefined ? [] : [Buffer.from(stdin as string | Buffer)]);
+    await this.#converse<void>({
+      timeoutMs: HELLO_WITHIN_MS,
+      onFrame: (answer, rest, done) => {
+        if (answer === "A") feeder.taken(Number(rest.toString()));
+        else if (answer === "G") void isFed.then(() => done(undefined));
+      },
+    });
+    // Unlike `end`, this sends what is still on its way.
+    this.#stream.end();
+    this.#close();
+  }
+
+  async signalJob(folder: string, signal: number): Promise<void> {
+    this.#stream.write(encodeList("Q", [folder, signal]));
+    await this.#converse<void>({
+      timeoutMs: HELLO_WITHIN_MS,
+      onFrame: (answer, _rest, done) => {
+        if (answer === "D") done(undefined);
+      },
+    });
+  }
+
   /** Asks for a file or a folder; answers its size, or 0. Throws `GuestRefusal`. */
   async read(
     letter: "R" | "L",
@@ -178,12 +207,8 @@ export class GuestConnection {
   }
 
   #runToEnd(request: GuestCommand): Promise<ExecEnding> {
-    const { uid, gid, root, base, cwd, stdin, command } = request;
-    const variables = Object.entries(request.env).map(([name, value]) => `${name}=${value}`);
-    const hasInput = stdin === undefined ? 0 : 1;
-    this.#stream.write(
-      encodeList("X", [uid, gid, root, base, cwd, hasInput, variables.length, ...variables, ...command]),
-    );
+    const { stdin } = request;
+    this.#stream.write(encodeList("X", partsOf(request)));
     const feeder = this.#feeder();
     if (stdin !== undefined) {
       const isWhole = typeof stdin === "string" || Buffer.isBuffer(stdin);
@@ -249,6 +274,13 @@ export class GuestConnection {
     const said = this.#complaint.trim();
     return said === "" ? "the connection to the container is gone" : said;
   }
+}
+
+function partsOf(request: Omit<GuestCommand, "signal" | "onOutput">): readonly Part[] {
+  const { uid, gid, root, base, cwd, stdin, command } = request;
+  const variables = Object.entries(request.env).map(([name, value]) => `${name}=${value}`);
+  const hasInput = stdin === undefined ? 0 : 1;
+  return [uid, gid, root, base, cwd, hasInput, variables.length, ...variables, ...command];
 }
 
 function endingOf(rest: Buffer): ExecEnding {

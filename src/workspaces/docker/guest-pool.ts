@@ -14,13 +14,18 @@ export interface GuestPool {
   end(): void;
 }
 
-export function openGuestPool(engine: Engine, container: string): GuestPool {
+export function openGuestPool(
+  engine: Engine,
+  container: string,
+  /** Asked where the container does not run; `null` lets it be started again. */
+  whyNotStarted: () => Refusal | null = () => null,
+): GuestPool {
   const open = new Set<GuestConnection>();
   let idle: GuestConnection[] = [];
 
   async function lease(): Promise<GuestConnection> {
     idle = idle.filter((guest) => guest.isUsable);
-    const guest = idle.pop() ?? (await connectGuest(engine, container));
+    const guest = idle.pop() ?? (await connectGuest(engine, container, whyNotStarted));
     guest.isWanted = true;
     open.add(guest);
     return guest;
@@ -58,13 +63,19 @@ export function openGuestPool(engine: Engine, container: string): GuestPool {
  * Starts an agent in the container. A container that stopped without being told to (the engine or
  * the machine was restarted) is started again, and one that has another version's agent gets ours.
  */
-export async function connectGuest(engine: Engine, container: string): Promise<GuestConnection> {
+async function connectGuest(
+  engine: Engine,
+  container: string,
+  whyNotStarted: () => Refusal | null,
+): Promise<GuestConnection> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await GuestConnection.open(
         await engine.execute(container, ["perl", GUEST_AGENT_PATH]),
       );
     } catch (error) {
+      const refusal = isStopped(error) ? whyNotStarted() : null;
+      if (refusal !== null) throw refusal;
       if (tries > 2 || !(await mend(engine, container, error))) throw explain(container, error);
     }
   }
@@ -77,7 +88,7 @@ export function agentEntries(): readonly TarEntry[] {
 }
 
 async function mend(engine: Engine, container: string, error: unknown): Promise<boolean> {
-  if (error instanceof Refusal && error.failure.code === "workspace-stopped") {
+  if (isStopped(error)) {
     await engine.startContainer(container);
     return true;
   }
@@ -86,6 +97,10 @@ async function mend(engine: Engine, container: string, error: unknown): Promise<
     return true;
   }
   return false;
+}
+
+function isStopped(error: unknown): boolean {
+  return error instanceof Refusal && error.failure.code === "workspace-stopped";
 }
 
 function explain(container: string, error: unknown): unknown {

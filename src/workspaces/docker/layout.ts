@@ -13,11 +13,25 @@ export const GUEST = {
   user: "worker",
 } as const;
 
-export const LABELS = { home: "mycelium.home", workspace: "mycelium.workspace" } as const;
+export const LABELS = {
+  home: "mycelium.home",
+  workspace: "mycelium.workspace",
+  /** The rest is for snapshots. */
+  snapshot: "mycelium.snapshot",
+  parent: "mycelium.snapshot.parent",
+  createdAt: "mycelium.snapshot.created-at",
+  /** Base64url, because it is anything. */
+  variables: "mycelium.snapshot.variables",
+} as const;
 
 /** One a workspace and a home, so that the engine itself refuses a second. */
 export function containerName(home: string, id: string): string {
   return `mycelium-${hashOf(home).slice(0, 8)}-${id}`;
+}
+
+/** Its own for each snapshot of a home. */
+export function snapshotImage(home: string, snapshot: string): string {
+  return `mycelium/snapshot:${hashOf(`${home}\0${snapshot}`).slice(0, 32)}`;
 }
 
 /** A host name as the network's rules want it: at most 63 small letters, digits and dashes. */

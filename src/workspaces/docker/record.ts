@@ -13,8 +13,19 @@ const limitsSchema = z.object({
 
 const recordSchema = z.object({
   version: z.literal(1),
-  /** `making` from before the container is made until it can be used. */
-  state: z.enum(["making", "ready"]),
+  /**
+   * `making` from before the container is made until it can be used; `restoring` from before it is
+   * removed until there is another: whoever finds that finishes it.
+   */
+  state: z.enum(["making", "restoring", "ready"]),
+  /** What its owner wants; the engine may have stopped it all the same. */
+  wanted: z.enum(["running", "stopped"]),
+  /** What `setEnv` set. */
+  variables: z.record(z.string(), z.string()),
+  /** The snapshot that its container was made from. */
+  base: z.string().nullable(),
+  /** Where it is in the tree of snapshots: its base, or what was made of it last. */
+  standsOn: z.string().nullable(),
   id: z.string(),
   image: z.string(),
   limits: limitsSchema,

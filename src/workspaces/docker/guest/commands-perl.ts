@@ -14,7 +14,7 @@ sub run_command {
   return fail('unstartable', $why) if !defined $cwd;
   my $started = start_child($wanted, $cwd, undef);
   return if !$started;
-  tend($started);
+  send_list('X', tend($started));
 }
 
 sub start_child {
@@ -79,7 +79,7 @@ sub become {
 
 # Passes everything on until the command and all that it started are gone.
 sub tend {
-  my ($run) = @_;
+  my ($run, $deadline) = @_;
   my %state = (status => undef, kill_at => undef, over_at => undef, pending => '', input_ends => 0);
   set_nonblocking($run->{feed}) if $run->{feed};
   obey($run, \%state);
@@ -91,12 +91,18 @@ sub tend {
     } elsif (defined $state{status} && !defined $state{kill_at}) {
       begin_ending(\%state, $LEFTOVER_GRACE);
     }
+    if (defined $deadline && now() >= $deadline && !$state{timed_out}) {
+      $state{timed_out} = 1;
+      begin_ending(\%state, $STOP_GRACE);
+    }
     kill_descendants() if defined $state{kill_at} && now() >= $state{kill_at} && $has_children;
     pass_on($run, \%state, defined $state{status} || defined $state{kill_at} ? 0.005 : 0.1);
   }
   close $run->{feed} if $run->{feed};
   my $status = $state{status};
-  send_list('X', $status & 127 ? ('signalled', $status & 127) : ('exited', $status >> 8));
+  my @ending = $status & 127 ? ('signalled', $status & 127) : ('exited', $status >> 8);
+  return ('timed-out', 0) if $state{timed_out};
+  return @ending;
 }
 
 sub reap {
@@ -117,7 +123,7 @@ sub begin_ending {
 sub pass_on {
   my ($run, $state, $wait) = @_;
   my ($reads, $writes) = ('', '');
-  vec($reads, 0, 1) = 1;
+  vec($reads, 0, 1) = 1 if !$is_alone;
   for my $name (qw(out err)) { vec($reads, fileno $run->{$name}, 1) = 1 if $run->{$name} }
   vec($writes, fileno $run->{feed}, 1) = 1 if $run->{feed} && ($state->{pending} ne '' || $state->{input_ends});
   my $count = select($reads, $writes, undef, $wait);
@@ -125,7 +131,7 @@ sub pass_on {
   forward($run, 'out', 'O') if $run->{out} && vec($reads, fileno $run->{out}, 1);
   forward($run, 'err', 'E') if $run->{err} && vec($reads, fileno $run->{err}, 1);
   feed($run, $state) if $run->{feed} && vec($writes, fileno $run->{feed}, 1);
-  listen_in($run, $state) if vec($reads, 0, 1);
+  listen_in($run, $state) if !$is_alone && vec($reads, 0, 1);
 }
 
 sub forward {
@@ -153,7 +159,10 @@ sub listen_in {
   my ($run, $state) = @_;
   my $read = sysread(STDIN, $received, $PIECE, length $received);
   return if !defined $read && $!{EINTR};
-  abandon() if !$read;
+  if (!$read) {
+    $state->{input_ends} = 1;
+    return abandon();
+  }
   obey($run, $state);
 }
 

@@ -3,13 +3,13 @@ export const FRAMES = String.raw`# Frames
 
 sub send_frame {
   my ($letter, $rest) = @_;
-  return if $is_job;
+  return if $is_alone;
   my $frame = $letter . pack('N', length $rest) . $rest;
   my $at = 0;
   while ($at < length $frame) {
     my $written = syswrite(STDOUT, $frame, length($frame) - $at, $at);
     if (defined $written) { $at += $written }
-    elsif (!$!{EINTR}) { abandon() }
+    elsif (!$!{EINTR}) { return abandon() }
   }
 }
 
@@ -36,8 +36,9 @@ sub take_frame {
   return ($letter, $rest);
 }
 
-# The other end is gone: whatever runs on its behalf goes too.
+# The other end is gone: whatever runs on its behalf goes too, unless it is a job.
 sub abandon {
+  if ($keeps_job) { $is_alone = 1; return }
   kill_descendants();
   exit 0;
 }

@@ -7,6 +7,7 @@ use POSIX qw(:sys_wait_h);
 
 my $PIECE = 65536;
 my $LEFTOVER_GRACE = 20;
+my $STOP_GRACE = 200;
 my $DRAIN_MAX = 100;
 my $ENTRIES_MAX = 1_000;
 
@@ -23,7 +24,9 @@ if (!defined $prctl || syscall($prctl, 36, 1, 0, 0, 0) != 0) {
 }
 
 my $received = '';
-my $is_job = 0;
+# A job is kept when the other end goes, and then there is nobody to talk to.
+my $keeps_job = 0;
+my $is_alone = 0;
 `;
 
 /** What each word leads to: last, because by then everything is defined. */
@@ -32,6 +35,8 @@ while (1) {
   my ($letter, $rest) = next_frame();
   exit 0 if !defined $letter;
   if ($letter eq 'X') { run_command(list_of($rest)) }
+  elsif ($letter eq 'J') { run_job(list_of($rest)) }
+  elsif ($letter eq 'Q') { signal_job(list_of($rest)) }
   elsif ($letter eq 'W') { write_file(list_of($rest)) }
   elsif ($letter eq 'R') { read_file(list_of($rest)) }
   elsif ($letter eq 'L') { list_folder(list_of($rest)) }
