@@ -10,7 +10,8 @@ const CONNECTION_MS_MAX = 24 * 3_600_000;
 
 /** Joins its input and output to a port of the container's own loopback, also without a network. */
 const RELAY = `use strict; use Socket;
-socket(my $peer, PF_INET, SOCK_STREAM, 0) && connect($peer, pack_sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or exit 1;
+my $peer;
+socket($peer, PF_INET, SOCK_STREAM, 0) && connect($peer, pack_sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or exit 1;
 binmode STDIN; binmode STDOUT;
 my ($in, $out) = (1, 1);
 while ($out) {
