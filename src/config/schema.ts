@@ -102,7 +102,12 @@ const workspace = z.strictObject({
     .max(16_777_216)
     .optional()
     .describe("Memory of one workspace, where the kind can hold it."),
-  cpus: z.number().min(0.01).max(4096).optional().describe("Cores of one workspace; fractions count."),
+  cpus: z
+    .number()
+    .min(0.01)
+    .max(4096)
+    .optional()
+    .describe("Cores of one workspace; fractions count."),
   pids: z.int().min(16).max(4_194_304).optional().describe("Processes of one workspace at once."),
   image: z
     .string()

@@ -2,8 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { describeDocker, dockerRig } from "../../test/support/docker-rig.ts";
+import { describe, expect, test } from "vitest";
+import { dockerRig, isSkipped, whySkipped } from "../../test/support/docker-rig.ts";
 import { findAgain, makeEmpty, type LastingRig } from "../../test/support/lasting-rig.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
@@ -23,7 +23,7 @@ const BOMB = `exec perl -MPOSIX -e '$SIG{$_} = "IGNORE" for qw(TERM HUP INT);
   open my $lit, ">", "lit"; close $lit; while (1) { fork or setsid() }'`;
 
 /** An agent that was told to do harm, as the user that agents are. */
-await describeDocker("hostile work in a container", () => {
+describe.skipIf(isSkipped)(`hostile work in a container${whySkipped}`, () => {
   test("sees neither the host's files nor its processes", async () => {
     await using rig = await dockerRig();
     await using folder = await temporaryFolder();
@@ -44,7 +44,10 @@ await describeDocker("hostile work in a container", () => {
   test("has no capability and gets none, by whatever program", async () => {
     await using rig = await dockerRig();
     const workspace = await hostile(rig);
-    const status = await output(workspace, "grep -E 'Cap(Inh|Prm|Eff|Amb)|NoNewPrivs' /proc/self/status");
+    const status = await output(
+      workspace,
+      "grep -E 'Cap(Inh|Prm|Eff|Amb)|NoNewPrivs' /proc/self/status",
+    );
     expect(status.replaceAll(/\s+/g, " ")).toBe(
       "CapInh: 0000000000000000 CapPrm: 0000000000000000 CapEff: 0000000000000000 " +
         "CapAmb: 0000000000000000 NoNewPrivs: 1",
@@ -98,7 +101,10 @@ await describeDocker("hostile work in a container", () => {
     await using rig = await dockerRig();
     const workspace = await hostile(rig);
     const running = sh(workspace, BOMB, { timeoutMs: 60_000 });
-    await eventually("it is lit", async () => (await workspace.readFile("lit", { bytesMax: 1 })).ok);
+    await eventually(
+      "it is lit",
+      async () => (await workspace.readFile("lit", { bytesMax: 1 })).ok,
+    );
     expect(await rig.provider.endLeftovers("one")).toBeGreaterThan(0);
     expect((await running).ending).toEqual({ kind: "signalled", signal: "SIGKILL" });
     expect(await output(await findAgain(rig), "echo works")).toBe("works");
@@ -117,12 +123,16 @@ await describeDocker("hostile work in a container", () => {
   test("memory beyond the limit is the command's end, not the workspace's", async () => {
     await using rig = await dockerRig();
     const workspace = await hostile(rig);
-    const { ending } = await sh(workspace, "exec perl -e '$x .= \"x\" x 1e6 while 1'", { timeoutMs: 50_000 });
-    expect(ending).toEqual({ kind: "signalled", signal: "SIGKILL" });
-    expect((await sh(workspace, "head -c 200000000 /dev/zero > /dev/shm/fill")).ending).not.toEqual({
-      kind: "exited",
-      code: 0,
+    const { ending } = await sh(workspace, "exec perl -e '$x .= \"x\" x 1e6 while 1'", {
+      timeoutMs: 50_000,
     });
+    expect(ending).toEqual({ kind: "signalled", signal: "SIGKILL" });
+    expect((await sh(workspace, "head -c 200000000 /dev/zero > /dev/shm/fill")).ending).not.toEqual(
+      {
+        kind: "exited",
+        code: 0,
+      },
+    );
     await sh(workspace, "rm -f /dev/shm/fill");
     expect(await output(workspace, "echo works")).toBe("works");
   });
@@ -143,7 +153,9 @@ await describeDocker("hostile work in a container", () => {
       expect(ending).toEqual({ kind: "exited", code: 1 });
     }
     expect(listener.connections()).toBe(0);
-    expect(await output(workspace, "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '")).toBe("lo");
+    expect(await output(workspace, "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '")).toBe(
+      "lo",
+    );
   });
 
   test("another workspace's processes and files are not there", async () => {

@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
 import { eventually } from "../../test/support/eventually.ts";
-import { findAgain, makeEmpty, valueOf, type MakeLastingRig } from "../../test/support/lasting-rig.ts";
+import {
+  findAgain,
+  makeEmpty,
+  valueOf,
+  type MakeLastingRig,
+} from "../../test/support/lasting-rig.ts";
 import { isRunning, stubborn } from "../../test/support/workspace-rig.ts";
 import type { JobReading, LastingWorkspace } from "./lasting-workspace.ts";
 
@@ -46,7 +51,10 @@ export function describeJobs(makeRig: MakeLastingRig): void {
     const workspace = await makeEmpty(rig);
     const command = "touch started; until test -e go; do sleep 0.01; done; echo gone on";
     const { job } = valueOf(await workspace.startJob({ command, timeoutMs: 60_000 }));
-    await eventually("it runs", async () => (await workspace.readFile("started", { bytesMax: 1 })).ok);
+    await eventually(
+      "it runs",
+      async () => (await workspace.readFile("started", { bytesMax: 1 })).ok,
+    );
     expect((await read(workspace, job)).ending).toBeNull();
     await workspace.exec({ command: "sleep 60 & true", timeoutMs: 60_000 });
     await workspace.writeFile("go", "");
@@ -56,7 +64,9 @@ export function describeJobs(makeRig: MakeLastingRig): void {
   test("a signal reaches the whole tree of a job", async () => {
     await using rig = await makeRig();
     const workspace = await makeEmpty(rig);
-    const { job } = valueOf(await workspace.startJob({ command: stubborn("inner"), timeoutMs: 60_000 }));
+    const { job } = valueOf(
+      await workspace.startJob({ command: stubborn("inner"), timeoutMs: 60_000 }),
+    );
     await eventually("it runs", async () => isRunning(workspace, "inner"));
     valueOf(await workspace.signalJob({ job, signal: "SIGKILL" }));
     // Its shell may see its child die first, and then exits by itself.

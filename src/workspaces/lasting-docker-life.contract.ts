@@ -1,8 +1,16 @@
 import { expect, test } from "vitest";
-import { findAgain, makeEmpty, valueOf, type MakeLastingRig } from "../../test/support/lasting-rig.ts";
+import {
+  findAgain,
+  makeEmpty,
+  valueOf,
+  type MakeLastingRig,
+} from "../../test/support/lasting-rig.ts";
 import { output, sh } from "../../test/support/workspace-rig.ts";
 
-const STOPPED = { ok: false, failure: { code: "workspace-stopped", message: "VM must be Running" } };
+const STOPPED = {
+  ok: false,
+  failure: { code: "workspace-stopped", message: "VM must be Running" },
+};
 
 /** Stopped and started, by whichever process; variables that stay. */
 export function describeLife(makeRig: MakeLastingRig): void {

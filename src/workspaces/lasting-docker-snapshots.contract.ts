@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
-import { findAgain, makeEmpty, valueOf, type MakeLastingRig } from "../../test/support/lasting-rig.ts";
+import {
+  findAgain,
+  makeEmpty,
+  valueOf,
+  type MakeLastingRig,
+} from "../../test/support/lasting-rig.ts";
 import { ENV, output } from "../../test/support/workspace-rig.ts";
 
 /** The tree of snapshots, and forks of it. */
@@ -53,7 +58,11 @@ export function describeSnapshots(makeRig: MakeLastingRig): void {
     valueOf(await workspace.setEnv({ COLOUR: "green" }));
     valueOf(await workspace.snapshot("base"));
     await workspace.writeFile("note", "later");
-    const requests = ["f1", "f2", "f3", "one"].map((id) => ({ id, env: ENV, network: "none" as const }));
+    const requests = ["f1", "f2", "f3", "one"].map((id) => ({
+      id,
+      env: ENV,
+      network: "none" as const,
+    }));
     const results = await rig.provider.fork("one@base", requests);
     expect(results.map(({ ok }) => ok)).toEqual([true, true, true, false]);
     const seen = new Set<string>();
@@ -61,7 +70,10 @@ export function describeSnapshots(makeRig: MakeLastingRig): void {
       const fork = valueOf(result);
       expect(await output(fork, 'cat note; echo " $COLOUR"')).toBe("shared green");
       await fork.writeFile("note", fork.id);
-      const own = await output(fork, "hostname; cat /etc/machine-id; head -c 8 /dev/urandom | od -An -tx1");
+      const own = await output(
+        fork,
+        "hostname; cat /etc/machine-id; head -c 8 /dev/urandom | od -An -tx1",
+      );
       expect(own.split("\n")[0]).toBe(fork.id);
       for (const line of own.split("\n")) seen.add(line);
       const now = Number(await output(fork, "date +%s"));

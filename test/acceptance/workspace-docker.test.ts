@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { makeSandbox, ofType, type Sandbox } from "../support/cli.ts";
-import { describeDocker, engine } from "../support/docker-rig.ts";
+import { engine, isSkipped, whySkipped } from "../support/docker-rig.ts";
 
 const WRITER = 'read -r file; id -un >> "$file"; cat /proc/1/cmdline | head -c 4 >> "$file"';
 
@@ -23,7 +23,7 @@ async function prepare(sandbox: Sandbox): Promise<void> {
 const containersOf = (sandbox: Sandbox): ReturnType<typeof engine.listContainers> =>
   engine.listContainers({ "mycelium.home": `${sandbox.home}/docker` });
 
-await describeDocker("the main job in containers", () => {
+describe.skipIf(isSkipped)(`the main job in containers${whySkipped}`, () => {
   it("lands every task, and no container stays", async () => {
     await using sandbox = await makeSandbox();
     await prepare(sandbox);
@@ -58,7 +58,9 @@ await describeDocker("the main job in containers", () => {
     const env = { MYCELIUM_CRASH_AT: "agent.ended:1" };
     await sandbox.mycelium(["run", "--run-id", "r1", "--workspace", "docker"], { env });
     expect(await containersOf(sandbox)).not.toEqual([]);
-    expect(await sandbox.mycelium(["clean", "--run-id", "r1", "--force"])).toMatchObject({ code: 0 });
+    expect(await sandbox.mycelium(["clean", "--run-id", "r1", "--force"])).toMatchObject({
+      code: 0,
+    });
     expect(await containersOf(sandbox)).toEqual([]);
   });
 });

@@ -153,7 +153,10 @@ function readEvents(path: string): readonly RecordedEvent[] {
     .map((line) => parseEvent(JSON.parse(line)));
 }
 
-export function ofType(events: readonly RecordedEvent[], type: EventType): readonly RecordedEvent[] {
+export function ofType(
+  events: readonly RecordedEvent[],
+  type: EventType,
+): readonly RecordedEvent[] {
   return events.filter((event) => event.type === type);
 }
 

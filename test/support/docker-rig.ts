@@ -1,7 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { describe } from "vitest";
-import { createDockerProvider, type DockerProviderOptions } from "../../src/workspaces/docker/docker.ts";
+import {
+  createDockerProvider,
+  type DockerProviderOptions,
+} from "../../src/workspaces/docker/docker.ts";
 import { openEngine } from "../../src/workspaces/docker/engine.ts";
 import { buildImage } from "../../src/workspaces/images/build-image.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -19,19 +21,17 @@ const BUILD_TIMEOUT_MS = 300_000;
 
 export const engine = openEngine(ADDRESS);
 
-/**
- * Tests that need Docker Engine. Where none answers they are skipped with what to do, or fail where
- * everything is required.
- */
-export async function describeDocker(name: string, define: () => void): Promise<void> {
-  const trouble = await engine.facts().then(
-    () => null,
-    (error: unknown) => String(error),
-  );
-  const isRequired = process.env["MYCELIUM_REQUIRE_ALL"] === "1";
-  if (trouble === null || isRequired) describe(name, define);
-  else describe.skip(`${name} (apt-get install docker.io, then start dockerd: ${trouble})`, define);
-}
+const trouble = await engine.facts().then(
+  () => null,
+  (error: unknown) => String(error),
+);
+
+/** Whether tests that need Docker Engine are left out; never where everything is required. */
+export const isSkipped = trouble !== null && process.env["MYCELIUM_REQUIRE_ALL"] !== "1";
+
+/** For the names of suites that are skipped: what to do. */
+export const whySkipped =
+  trouble === null ? "" : ` (apt-get install docker.io, then start dockerd: ${trouble})`;
 
 /** A small image of this machine's own files: made once, then found. */
 export async function dockerImage(): Promise<string> {
@@ -64,7 +64,7 @@ export async function dockerRig(
 
 /** Leaves of the tree first, until nothing is left. */
 async function removeSnapshots(provider: LastingProvider): Promise<void> {
-  for (let left = await provider.listSnapshots(); left.length > 0; ) {
+  for (let left = await provider.listSnapshots(); left.length > 0;) {
     for (const { id, references } of left) if (references === 0) await provider.deleteSnapshot(id);
     const now = await provider.listSnapshots();
     if (now.length === left.length) throw new Error(`snapshots stay: ${JSON.stringify(now)}`);

@@ -19,7 +19,9 @@ declare module "vitest" {
 /** Packs the program once, as `npm publish` would, and unpacks it beside its dependencies. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), "mycelium-packed-"));
-  const name = (await run(["npm", "pack", "--ignore-scripts", "--pack-destination", folder])).trim();
+  const name = (
+    await run(["npm", "pack", "--ignore-scripts", "--pack-destination", folder])
+  ).trim();
   const tarball = join(folder, name.split("\n").at(-1) ?? "");
   await run(["tar", "-xzf", tarball, "-C", folder]);
   await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));

@@ -18,7 +18,9 @@ export const buildImage = defineOperation({
     from: z.enum(["debootstrap", "host"]).default("debootstrap"),
     /** Debian packages besides those that every workspace needs. */
     include: z
-      .array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, { error: "not a name of a Debian package" }))
+      .array(
+        z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, { error: "not a name of a Debian package" }),
+      )
       .max(500)
       .default([]),
   }),

@@ -116,9 +116,12 @@ async function makeBundle(
       },
     });
     if (trouble !== undefined) {
-      return workspaceFailure(`cannot keep the bundle: ${String(trouble)}`, { cause: trouble });
+      return workspaceFailure(`cannot keep the bundle: ${(trouble as Error).message}`, {
+        cause: trouble,
+      });
     }
-    if (tooMuch.signal.aborted) return workspaceFailure(`the bundle is over ${bundleBytesMax} bytes`);
+    if (tooMuch.signal.aborted)
+      return workspaceFailure(`the bundle is over ${bundleBytesMax} bytes`);
     if (!isSuccess(made)) return workspaceFailure(`git bundle ${complaintOf(made)}`);
     return { ok: true, value: { bundle, head } };
   } finally {

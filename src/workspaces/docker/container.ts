@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { ContainerCreateOptions } from "dockerode";
 import type { WorkspaceRecord } from "./record.ts";
+import { READY } from "./guest-agent.ts";
 import { agentEntries } from "./guest-pool.ts";
 import { GUEST, LABELS } from "./layout.ts";
 import { tarOf, type TarEntry } from "./tar.ts";
@@ -11,17 +12,27 @@ const MEGABYTE = 1024 * 1024;
 export const DEFAULT_LIMITS = { memoryMb: 4096, pids: 2048 } as const;
 
 /**
- * The first process takes in whoever loses its parent, and nothing more. It is the root's, so that
- * no command can end it. A user that the image does not know gets a name.
+ * The first process gives the container its own identity, which no fork may have from its parent,
+ * says that it is done, and then takes in whoever loses its parent. It is the root's, so that no
+ * command can end it. A user that the image does not know gets a name.
  */
 const FIRST_PROCESS = `
 $SIG{CHLD} = 'IGNORE';
 $SIG{TERM} = $SIG{INT} = sub { exit 0 };
 if (!getpwuid(${GUEST.uid})) {
-  open(my $users, '>>', '/etc/passwd')
-    and print $users "${GUEST.user}:x:${GUEST.uid}:${GUEST.gid}::${GUEST.home}:/bin/sh\\n";
+  write_line('>>', '/etc/passwd', "${GUEST.user}:x:${GUEST.uid}:${GUEST.gid}::${GUEST.home}:/bin/sh");
 }
+unlink '/etc/machine-id';
+write_line('>', '/etc/machine-id', $ARGV[0]);
+mkdir '${READY}';
 sleep while 1;
+
+sub write_line {
+  my ($mode, $path, $line) = @_;
+  open(my $file, $mode, $path) or return;
+  print $file "$line\\n";
+  close $file;
+}
 `;
 
 /** What the agent needs to start commands as somebody else, and to end them. */
@@ -39,7 +50,7 @@ export function containerOptions(
     Image: record.image,
     Hostname: record.hostname,
     Labels: { [LABELS.home]: place.home, [LABELS.workspace]: record.id },
-    Entrypoint: ["perl", "-e", FIRST_PROCESS],
+    Entrypoint: ["perl", "-e", FIRST_PROCESS, randomBytes(16).toString("hex")],
     Cmd: [],
     User: "0:0",
     WorkingDir: "/",
@@ -61,16 +72,15 @@ export function containerOptions(
   };
 }
 
-/** What is put into a container before it starts: the agent, folders of its user, its own identity. */
+/** What is put into a container before it starts: the agent, and the folders of its user. */
 export function firstFiles(): Buffer {
   const folders = [GUEST.root, GUEST.repository, GUEST.context, GUEST.temporary, GUEST.home];
   const { uid, gid } = GUEST;
-  const entries = folders.map((path): TarEntry => ({ path: `${path.slice(1)}/`, mode: 0o755, uid, gid }));
-  return tarOf([...entries, ...agentEntries(), ...identityEntries()]);
-}
-
-/** What must be another's in every container. */
-export function identityEntries(): readonly TarEntry[] {
-  const content = `${randomBytes(16).toString("hex")}\n`;
-  return [{ path: "etc/machine-id", content, mode: 0o444, uid: 0, gid: 0 }];
+  const entries = folders.map((path): TarEntry => ({
+    path: `${path.slice(1)}/`,
+    mode: 0o755,
+    uid,
+    gid,
+  }));
+  return tarOf([...entries, ...agentEntries()]);
 }

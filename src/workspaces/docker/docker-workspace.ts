@@ -141,13 +141,13 @@ export const USER = {
 } as const;
 
 /** What the host says of itself means nothing in a container: the image has its own. */
-const HOSTS_OWN = ["PATH", "HOME", "USER"];
+const HOSTS_OWN = new Set(["PATH", "HOME", "USER"]);
 
 /** The environment of a workspace's commands, beside the image's and what a request adds. */
 export function commandEnvironment(
   given: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
-  const kept = Object.entries(given).filter(([name]) => !HOSTS_OWN.includes(name));
+  const kept = Object.entries(given).filter(([name]) => !HOSTS_OWN.has(name));
   return {
     ...Object.fromEntries(kept),
     HOME: GUEST.home,

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { describeDocker, dockerRig, engine } from "../../../test/support/docker-rig.ts";
+import { describe, expect, test } from "vitest";
+import { dockerRig, engine, isSkipped, whySkipped } from "../../../test/support/docker-rig.ts";
 import { eventually } from "../../../test/support/eventually.ts";
 import { seedRepository, type SeedRepository } from "../../../test/support/seed-repository.ts";
 import { ENV, makeWorkspace, output, sh } from "../../../test/support/workspace-rig.ts";
@@ -10,7 +10,7 @@ import type { Workspace, WorkspaceProvider, WorkspaceRequest } from "../workspac
 import { createDockerProvider } from "./docker.ts";
 import { containerName } from "./layout.ts";
 
-await describeDocker("docker", () => {
+describe.skipIf(isSkipped)(`docker${whySkipped}`, () => {
   describeWorkspaceContract("docker", () => dockerRig());
 
   test("an engine that is down is told clearly, by every way in", async () => {
@@ -107,7 +107,10 @@ await describeDocker("docker", () => {
     expect(await output(two, "hostname; whoami; stat -c %U:%G README.md .git")).toBe(
       "two\nworker\nworker:worker\nworker:worker",
     );
-    const ids = [await output(one, "cat /etc/machine-id"), await output(two, "cat /etc/machine-id")];
+    const ids = [
+      await output(one, "cat /etc/machine-id"),
+      await output(two, "cat /etc/machine-id"),
+    ];
     expect(ids[0]).toMatch(/^[0-9a-f]{32}$/);
     expect(ids[0]).not.toBe(ids[1]);
   });
@@ -173,7 +176,9 @@ await describeDocker("docker", () => {
     await using seed = await seedRepository();
     const limits = { memoryMb: 128, pids: 50 };
     await rig.provider.create({ ...requestFor(seed), limits, network: "none" });
-    const record = JSON.parse(await readFile(join(rig.root, "workspaces/one/workspace.json"), "utf8"));
+    const record = JSON.parse(
+      await readFile(join(rig.root, "workspaces/one/workspace.json"), "utf8"),
+    );
     expect(record).toMatchObject({ state: "ready", limits, network: "none", hostname: "one" });
   });
 });

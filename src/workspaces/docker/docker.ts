@@ -77,8 +77,7 @@ export function createDockerProvider(options: DockerProviderOptions): LastingPro
       if (isWorkspaceId(id)) await removeWorkspace(id, shop());
     },
 
-    listSnapshots: async () =>
-      (await listSnapshots(shop())).map(({ variables: _, ...snapshot }) => snapshot),
+    listSnapshots: async () => (await listSnapshots(shop())).map(({ snapshot }) => snapshot),
 
     deleteSnapshot: (id) => orFailure(id, () => deleteSnapshot(shop(), id)),
 

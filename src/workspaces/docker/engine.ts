@@ -48,9 +48,7 @@ export interface Engine {
   /** With all that runs in it. A container that is not there is fine. */
   removeContainer(container: string): Promise<void>;
   /** Labels of all containers that carry these, stopped ones too. */
-  listContainers(
-    labels: Readonly<Record<string, string>>,
-  ): Promise<readonly ListedContainer[]>;
+  listContainers(labels: Readonly<Record<string, string>>): Promise<readonly ListedContainer[]>;
   /** Unpacks a tar archive at `/`, keeping what it says about owners. */
   putArchive(container: string, archive: Buffer): Promise<void>;
   /** Starts a command as the container's root; both its outputs come in the engine's blocks. */
@@ -92,7 +90,9 @@ export function openEngine(address: EngineAddress): Engine {
     try {
       const docker = await connect();
       const signal = new AbortController().signal;
-      const asked = await withDeadline({ timeoutMs: ANSWER_WITHIN_MS, signal }, () => question(docker));
+      const asked = await withDeadline({ timeoutMs: ANSWER_WITHIN_MS, signal }, () =>
+        question(docker),
+      );
       if (asked.kind === "done") return asked.value;
       throw new Refusal("workspace-unavailable", "Docker Engine took too long to answer");
     } catch (error) {
@@ -105,6 +105,27 @@ export function openEngine(address: EngineAddress): Engine {
         const info: { ServerVersion: string; NCPU: number; MemTotal: number } = await docker.info();
         return { version: info.ServerVersion, cpus: info.NCPU, memoryBytes: info.MemTotal };
       }),
+    ...containerLife(ask),
+    ...containerContent(ask),
+    ...images(ask),
+  };
+}
+
+type Ask = <T>(question: (docker: Docker) => Promise<T>) => Promise<T>;
+
+function containerLife(
+  ask: Ask,
+): Pick<
+  Engine,
+  | "createContainer"
+  | "startContainer"
+  | "stopContainer"
+  | "killContainer"
+  | "inspectContainer"
+  | "removeContainer"
+  | "listContainers"
+> {
+  return {
     createContainer: (options) => ask(async (docker) => (await docker.createContainer(options)).id),
     startContainer: (container) =>
       ask((docker) => tolerating([NOT_MODIFIED], docker.getContainer(container).start())),
@@ -126,7 +147,10 @@ export function openEngine(address: EngineAddress): Engine {
     },
     removeContainer: (container) =>
       ask((docker) =>
-        tolerating([NOT_FOUND, CONFLICT], docker.getContainer(container).remove({ force: true, v: true })),
+        tolerating(
+          [NOT_FOUND, CONFLICT],
+          docker.getContainer(container).remove({ force: true, v: true }),
+        ),
       ),
     listContainers: (labels) =>
       ask(async (docker) => {
@@ -134,6 +158,13 @@ export function openEngine(address: EngineAddress): Engine {
         const found = await docker.listContainers({ all: true, filters: { label } });
         return found.map(({ Labels, State }) => ({ labels: Labels, running: State === "running" }));
       }),
+  };
+}
+
+function containerContent(
+  ask: Ask,
+): Pick<Engine, "putArchive" | "execute" | "commitContainer" | "readLogs"> {
+  return {
     putArchive: (container, archive) =>
       ask(async (docker) => {
         await docker.getContainer(container).putArchive(archive, { path: "/" });
@@ -153,6 +184,29 @@ export function openEngine(address: EngineAddress): Engine {
         // A hijacked connection is the socket itself, whatever the types say.
         return stream as unknown as Socket;
       }),
+    commitContainer: (container, image, labels) =>
+      ask(async (docker) => {
+        const [repo, tag] = image.split(":");
+        const changes = Object.entries(labels)
+          .map(([name, value]) => `LABEL ${JSON.stringify(name)}=${JSON.stringify(value)}`)
+          .join("\n");
+        await docker.getContainer(container).commit({ repo, tag, changes, pause: true });
+      }),
+    readLogs: (container) =>
+      ask(async (docker) => {
+        const options = { stdout: true, stderr: true, follow: false, tail: LOG_LINES_MAX } as const;
+        const raw = await docker.getContainer(container).logs(options);
+        let text = "";
+        engineReader((_stream, piece) => (text += piece.toString()))(raw);
+        return text;
+      }),
+  };
+}
+
+function images(
+  ask: Ask,
+): Pick<Engine, "hasImage" | "importImage" | "listImages" | "removeImage" | "tagImage"> {
+  return {
     hasImage: (image) =>
       ask(async (docker) => {
         const found = await tolerating([NOT_FOUND], docker.getImage(image).inspect());
@@ -166,15 +220,8 @@ export function openEngine(address: EngineAddress): Engine {
         for await (const chunk of progress) said = (said + String(chunk)).slice(-SAID_BYTES_MAX);
         // It answers 200 before it has begun, and then says what went wrong.
         const trouble = /"error":"([^"]*)"/.exec(said)?.[1];
-        if (trouble !== undefined) throw new Refusal("workspace-failed", `Docker Engine: ${trouble}`);
-      }),
-    commitContainer: (container, image, labels) =>
-      ask(async (docker) => {
-        const [repo, tag] = image.split(":");
-        const changes = Object.entries(labels)
-          .map(([name, value]) => `LABEL ${JSON.stringify(name)}=${JSON.stringify(value)}`)
-          .join("\n");
-        await docker.getContainer(container).commit({ repo, tag, changes, pause: true });
+        if (trouble !== undefined)
+          throw new Refusal("workspace-failed", `Docker Engine: ${trouble}`);
       }),
     listImages: (labels) =>
       ask(async (docker) => {
@@ -185,14 +232,6 @@ export function openEngine(address: EngineAddress): Engine {
     removeImage: (image) =>
       ask(async (docker) => {
         await tolerating([NOT_FOUND], docker.getImage(image).remove({ force: false }));
-      }),
-    readLogs: (container) =>
-      ask(async (docker) => {
-        const options = { stdout: true, stderr: true, follow: false, tail: LOG_LINES_MAX } as const;
-        const raw = await docker.getContainer(container).logs(options);
-        let text = "";
-        engineReader((_stream, piece) => (text += piece.toString()))(raw);
-        return text;
       }),
     tagImage: (image, repo, tag) =>
       ask(async (docker) => {

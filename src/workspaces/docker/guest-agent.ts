@@ -38,6 +38,8 @@ import { PROCESSES } from "./guest/processes-perl.ts";
  */
 export const GUEST_AGENT = [START, FRAMES, PROCESSES, COMMANDS, JOBS, FILES, LOOP].join("\n");
 
+export { READY } from "./guest/main-perl.ts";
+
 /** Where the agent lies in a container: another version of it has another name. */
 export const GUEST_AGENT_PATH = `/usr/local/lib/mycelium/agent-${createHash("sha256")
   .update(GUEST_AGENT)

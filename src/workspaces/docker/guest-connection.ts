@@ -79,8 +79,8 @@ export class GuestConnection {
     try {
       await connection.#converse<void>({
         timeoutMs: HELLO_WITHIN_MS,
-        onFrame: (letter, _rest, done) => {
-          if (letter === "H") done(undefined);
+        onFrame: (letter, _rest, finish) => {
+          if (letter === "H") finish(undefined);
         },
       });
       return connection;
@@ -119,7 +119,9 @@ export class GuestConnection {
     };
     const onAbort = (): void => stop("aborted");
     request.signal.addEventListener("abort", onAbort, { once: true });
-    void systemClock.sleep(Math.min(request.timeoutMs, TIMER_MS_MAX), over.signal).then(() => stop("timed-out"));
+    void systemClock
+      .sleep(Math.min(request.timeoutMs, TIMER_MS_MAX), over.signal)
+      .then(() => stop("timed-out"));
     try {
       const ending = await this.#runToEnd(request);
       return cut.as === null ? ending : { kind: cut.as };
@@ -137,14 +139,17 @@ export class GuestConnection {
     this.#send("Z", Buffer.alloc(0));
     return this.#converse<number>({
       timeoutMs,
-      onFrame: (letter, rest, done) => {
-        if (letter === "D") done(Number(rest.toString()));
+      onFrame: (letter, rest, finish) => {
+        if (letter === "D") finish(Number(rest.toString()));
       },
     });
   }
 
   /** Starts a job, feeds it, and leaves it to itself: the connection is of no use afterwards. */
-  async startJob(folder: string, request: Omit<GuestCommand, "signal" | "onOutput">): Promise<void> {
+  async startJob(
+    folder: string,
+    request: Omit<GuestCommand, "signal" | "onOutput">,
+  ): Promise<void> {
     const limit = Math.ceil(Math.min(request.timeoutMs, TIMER_MS_MAX) / 10);
     this.#stream.write(encodeList("J", [folder, limit, ...partsOf(request)]));
     const feeder = this.#feeder();
@@ -152,9 +157,9 @@ export class GuestConnection {
     const isFed = feeder.feed(stdin === undefined ? [] : [Buffer.from(stdin as string | Buffer)]);
     await this.#converse<void>({
       timeoutMs: HELLO_WITHIN_MS,
-      onFrame: (answer, rest, done) => {
+      onFrame: (answer, rest, finish) => {
         if (answer === "A") feeder.taken(Number(rest.toString()));
-        else if (answer === "G") void isFed.then(() => done(undefined));
+        else if (answer === "G") void isFed.then(() => finish(undefined));
       },
     });
     // Unlike `end`, this sends what is still on its way.
@@ -166,8 +171,8 @@ export class GuestConnection {
     this.#stream.write(encodeList("Q", [folder, signal]));
     await this.#converse<void>({
       timeoutMs: HELLO_WITHIN_MS,
-      onFrame: (answer, _rest, done) => {
-        if (answer === "D") done(undefined);
+      onFrame: (answer, _rest, finish) => {
+        if (answer === "D") finish(undefined);
       },
     });
   }
@@ -183,24 +188,28 @@ export class GuestConnection {
     this.#stream.write(encodeList(letter, parts));
     return this.#converse<number>({
       timeoutMs,
-      onFrame: (answer, rest, done) => {
+      onFrame: (answer, rest, finish) => {
         if (answer === "S") size = Number(rest.toString());
         else if (answer === "O") onPiece(rest);
-        else if (answer === "D") done(size);
+        else if (answer === "D") finish(size);
       },
     });
   }
 
   /** Writes a whole file. Throws `GuestRefusal`. */
-  async write(parts: readonly Part[], content: Iterable<Buffer> | AsyncIterable<Buffer>, timeoutMs: number): Promise<void> {
+  async write(
+    parts: readonly Part[],
+    content: Iterable<Buffer> | AsyncIterable<Buffer>,
+    timeoutMs: number,
+  ): Promise<void> {
     this.#stream.write(encodeList("W", parts));
     const feeder = this.#feeder();
     await this.#converse<void>({
       timeoutMs,
-      onFrame: (answer, rest, done) => {
+      onFrame: (answer, rest, finish) => {
         if (answer === "G") void feeder.feed(content);
         else if (answer === "A") feeder.taken(Number(rest.toString()));
-        else if (answer === "D") done(undefined);
+        else if (answer === "D") finish(undefined);
       },
     });
     if (feeder.trouble !== null) throw feeder.trouble;
@@ -216,22 +225,24 @@ export class GuestConnection {
     }
     return this.#converse<ExecEnding>({
       timeoutMs: null,
-      onFrame: (letter, rest, done) => {
+      onFrame: (letter, rest, finish) => {
         if (letter === "O") request.onOutput("stdout", rest);
         else if (letter === "E") request.onOutput("stderr", rest);
         else if (letter === "A") feeder.taken(Number(rest.toString()));
-        else if (letter === "X") done(endingOf(rest));
+        else if (letter === "X") finish(endingOf(rest));
       },
-    }).catch((error: unknown): ExecEnding => {
-      if (error instanceof GuestRefusal) return { kind: "unstartable", message: error.message };
-      throw error;
-    }).finally(() => feeder.stop());
+    })
+      .catch((error: unknown): ExecEnding => {
+        if (error instanceof GuestRefusal) return { kind: "unstartable", message: error.message };
+        throw error;
+      })
+      .finally(() => feeder.stop());
   }
 
-  /** Hears what the agent says until `done` is called; its refusal and its end are thrown. */
+  /** Hears what the agent says until `finish` is called; its refusal and its end are thrown. */
   async #converse<T>(talk: {
     readonly timeoutMs: number | null;
-    readonly onFrame: (letter: string, rest: Buffer, done: (value: T) => void) => void;
+    readonly onFrame: (letter: string, rest: Buffer, finish: (value: T) => void) => void;
   }): Promise<T> {
     const answer = Promise.withResolvers<T>();
     const over = new AbortController();
@@ -298,40 +309,43 @@ interface Feeder {
 }
 
 function makeFeeder(send: (letter: string, rest: Buffer) => void): Feeder {
-  let ahead = 0;
-  let stopped = false;
-  let trouble: Error | null = null;
+  const state = { ahead: 0, stopped: false, trouble: null as Error | null };
   let room = Promise.withResolvers<void>();
+  const hasRoom = (bytes: number): boolean =>
+    state.stopped || state.ahead === 0 || state.ahead + bytes <= WINDOW_BYTES;
+  const sendPiece = async (piece: Buffer): Promise<void> => {
+    while (!hasRoom(piece.length)) await room.promise;
+    if (state.stopped) return;
+    state.ahead += piece.length;
+    send("I", piece);
+  };
   const sendAll = async (content: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<void> => {
     for await (const chunk of content) {
-      for (let at = 0; at < chunk.length && !stopped; at += PIECE_BYTES) {
-        const piece = chunk.subarray(at, at + PIECE_BYTES);
-        while (ahead > 0 && ahead + piece.length > WINDOW_BYTES && !stopped) await room.promise;
-        if (stopped) return;
-        ahead += piece.length;
-        send("I", piece);
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+        await sendPiece(chunk.subarray(at, at + PIECE_BYTES));
+        if (state.stopped) return;
       }
     }
   };
   return {
     get trouble() {
-      return trouble;
+      return state.trouble;
     },
     feed: async (content) => {
       try {
         await sendAll(content);
       } catch (error) {
-        trouble = error as Error;
+        state.trouble = error as Error;
       }
-      if (!stopped) send("C", Buffer.alloc(0));
+      if (!state.stopped) send("C", Buffer.alloc(0));
     },
     taken: (bytes) => {
-      ahead -= bytes;
+      state.ahead -= bytes;
       room.resolve();
       room = Promise.withResolvers<void>();
     },
     stop: () => {
-      stopped = true;
+      state.stopped = true;
       room.resolve();
     },
   };

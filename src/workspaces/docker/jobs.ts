@@ -18,7 +18,7 @@ const ALIVE = 0;
 export interface JobsMeans {
   readonly id: string;
   readonly pool: GuestPool;
-  env(): Readonly<Record<string, string>>;
+  readonly env: () => Readonly<Record<string, string>>;
 }
 
 /** Starts a command that an agent keeps on its own, with its output in files of the container. */
@@ -73,7 +73,10 @@ export async function signalJob(
   return { ok: true, value: undefined };
 }
 
-async function readEnding(guest: GuestConnection, job: string): Promise<ExecEnding | null | "missing"> {
+async function readEnding(
+  guest: GuestConnection,
+  job: string,
+): Promise<ExecEnding | null | "missing"> {
   const written = async (): Promise<ExecEnding | null> => {
     const { content } = await readPart(guest, `${job}/ending`, 0, 100);
     return content.length === 0 ? null : parseEnding(content.toString());

@@ -113,7 +113,9 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
   unsetEnv(names: readonly string[]): Promise<Result<void>> {
     return this.#attempt(async () => {
       await this.#requireRunning();
-      const left = Object.entries(this.#record().variables).filter(([name]) => !names.includes(name));
+      const left = Object.entries(this.#record().variables).filter(
+        ([name]) => !names.includes(name),
+      );
       return this.#keep({ variables: Object.fromEntries(left) });
     });
   }
@@ -122,7 +124,10 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
     return this.#attempt(async () => ({ ok: true, value: this.#record().variables }));
   }
 
-  editFile(path: string, edit: { readonly from: string; readonly to: string }): Promise<Result<void>> {
+  editFile(
+    path: string,
+    edit: { readonly from: string; readonly to: string },
+  ): Promise<Result<void>> {
     return editFile(this, path, edit);
   }
 
@@ -146,7 +151,7 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
     return this.#attempt(async () => {
       const found = await findSnapshot(this.#shop, snapshot);
       if (!found.ok) return found;
-      if (found.value.workspace !== this.id) {
+      if (found.value.snapshot.workspace !== this.id) {
         return workspaceFailure(`${snapshot} is not a snapshot of ${this.id}`, {
           hint: "fork it instead",
         });
@@ -214,7 +219,7 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
   }
 
   #jobs(): Parameters<typeof startJob>[0] {
-    return { id: this.id, pool: this.means.pool, env: this.means.env };
+    return { id: this.id, pool: this.means.pool, env: () => this.means.env() };
   }
 
   async #attempt<T>(act: () => Promise<Result<T>>): Promise<Result<T>> {
@@ -231,7 +236,9 @@ const DONE = { ok: true, value: undefined } as const;
 
 /** In the words that scripts know. */
 export function notRunning(): Refusal {
-  return new Refusal("workspace-stopped", "VM must be Running", { hint: "start the workspace first" });
+  return new Refusal("workspace-stopped", "VM must be Running", {
+    hint: "start the workspace first",
+  });
 }
 
 /** Makes the container anew from the snapshot that the record names; may be repeated. */

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { describeDocker, dockerRig, engine } from "../../../test/support/docker-rig.ts";
+import { describe, expect, test } from "vitest";
+import { dockerRig, engine, isSkipped, whySkipped } from "../../../test/support/docker-rig.ts";
 import { findAgain, makeEmpty, valueOf } from "../../../test/support/lasting-rig.ts";
 import { output } from "../../../test/support/workspace-rig.ts";
 import { describeFilesAndPorts } from "../lasting-docker-files.contract.ts";
@@ -10,7 +10,7 @@ import { containerName } from "./layout.ts";
 import { readRecord, writeRecord } from "./record.ts";
 import { join } from "node:path";
 
-await describeDocker("docker workspaces that are kept", () => {
+describe.skipIf(isSkipped)(`docker workspaces that are kept${whySkipped}`, () => {
   const makeRig = (): ReturnType<typeof dockerRig> => dockerRig();
   describeLife(makeRig);
   describeJobs(makeRig);
@@ -22,14 +22,21 @@ await describeDocker("docker workspaces that are kept", () => {
     const workspace = await makeEmpty(rig);
     await engine.removeContainer(containerName(rig.root, "one"));
     expect(await workspace.info()).toMatchObject({ state: "broken" });
-    for (const act of [() => workspace.start(), () => workspace.stop(), () => workspace.snapshot("a")]) {
+    for (const act of [
+      () => workspace.start(),
+      () => workspace.stop(),
+      () => workspace.snapshot("a"),
+    ]) {
       expect(await act()).toMatchObject({ ok: false, failure: { code: "workspace-missing" } });
     }
     await workspace.destroy();
     expect(await rig.provider.list()).toEqual([]);
   });
 
-  test.each([["before the container was removed", true], ["after it", false]])(
+  test.each([
+    ["before the container was removed", true],
+    ["after it", false],
+  ])(
     "a restore that was cut off %s is finished by whoever finds the workspace",
     async (_when, isThere) => {
       await using rig = await dockerRig();

@@ -36,7 +36,10 @@ export function snapshotImage(home: string, snapshot: string): string {
 
 /** A host name as the network's rules want it: at most 63 small letters, digits and dashes. */
 export function hostnameOf(id: string): string {
-  const plain = id.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 54);
+  const plain = id
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .slice(0, 54);
   const clean = plain.replaceAll(/^-+|-+$/g, "");
   return clean === id ? clean : `${clean}-${hashOf(id).slice(0, 8)}`;
 }

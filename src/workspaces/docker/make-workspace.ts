@@ -72,7 +72,8 @@ export async function buildContainer(
     containerOptions({ ...record, image }, { home, name }),
   );
   onCreated();
-  await engine.putArchive(container, firstFiles());
+  // A snapshot has everything already, and an agent of another version is found out when it starts.
+  if (record.base === null) await engine.putArchive(container, firstFiles());
   await engine.startContainer(container);
 }
 

@@ -38,7 +38,10 @@ export interface PortForwards {
 }
 
 export function openPortForwards(pool: GuestPool): PortForwards {
-  const servers = new Map<number, { readonly server: Server; readonly hostPort: number; readonly sockets: Set<Socket> }>();
+  const servers = new Map<
+    number,
+    { readonly server: Server; readonly hostPort: number; readonly sockets: Set<Socket> }
+  >();
 
   async function close(guestPort: number): Promise<void> {
     const found = servers.get(guestPort);
@@ -66,7 +69,7 @@ export function openPortForwards(pool: GuestPool): PortForwards {
     },
     close,
     closeAll: async () => {
-      for (const guestPort of [...servers.keys()]) await close(guestPort);
+      for (const guestPort of servers.keys()) await close(guestPort);
     },
     list: () => [...servers].map(([guestPort, { hostPort }]) => ({ guestPort, hostPort })),
   };
@@ -101,7 +104,9 @@ async function relay(pool: GuestPool, guestPort: number, socket: Socket): Promis
 function listen(server: Server, port: number): Promise<Result<number>> {
   return new Promise((resolve) => {
     server.once("error", (error) =>
-      resolve(workspaceFailure(`port ${port} cannot be opened: ${error.message}`, { cause: error })),
+      resolve(
+        workspaceFailure(`port ${port} cannot be opened: ${error.message}`, { cause: error }),
+      ),
     );
     server.listen({ host: "127.0.0.1", port }, () => {
       const address = server.address();

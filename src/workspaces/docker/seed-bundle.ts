@@ -2,6 +2,7 @@ import { randomUUID, createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { systemClock } from "../../lib/clock.ts";
 import type { Result } from "../../domain/failure.ts";
 import { writeRepository } from "../local-clone.ts";
 import { PACKING } from "../local-collect.ts";
@@ -71,12 +72,22 @@ export function openSeedBundles(options: {
   };
 }
 
+/** From when this is old, whoever was making a bundle has died. */
+const UNFINISHED_MS_MAX = 3_600_000;
+
 /** A bundle that is being read goes on to be readable; one that is missed is made again. */
 async function forgetOld(folder: string): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".bundle"));
   const aged = await Promise.all(
-    names.map(async (name) => ({ name, madeMs: (await stat(join(folder, name))).mtimeMs })),
+    (await readdir(folder)).map(async (name) => {
+      const found = await stat(join(folder, name)).catch(() => null);
+      return { name, madeMs: found?.mtimeMs ?? 0 };
+    }),
   );
-  const old = aged.toSorted((one, other) => other.madeMs - one.madeMs).slice(KEPT_MAX);
-  for (const { name } of old) await rm(join(folder, name), { force: true });
+  const isBundle = ({ name }: { readonly name: string }): boolean => name.endsWith(".bundle");
+  const bundles = aged.filter(isBundle).toSorted((one, other) => other.madeMs - one.madeMs);
+  const longAgoMs = systemClock.now() - UNFINISHED_MS_MAX;
+  const dead = aged.filter((entry) => !isBundle(entry) && entry.madeMs < longAgoMs);
+  for (const { name } of [...bundles.slice(KEPT_MAX), ...dead]) {
+    await rm(join(folder, name), { recursive: true, force: true });
+  }
 }

@@ -10,7 +10,8 @@ import { readRecord, writeRecord, type WorkspaceRecord } from "./record.ts";
 import { folderOf, type Shop } from "./shop.ts";
 
 /** With what a fork needs of it. */
-export interface StoredSnapshot extends Snapshot {
+export interface StoredSnapshot {
+  readonly snapshot: Snapshot;
   readonly variables: Readonly<Record<string, string>>;
 }
 
@@ -27,7 +28,7 @@ export async function listSnapshots(shop: Shop): Promise<readonly StoredSnapshot
     const id = labels[LABELS.snapshot] ?? "";
     const [workspace = "", name = ""] = id.split("@");
     const parent = labels[LABELS.parent] ?? "";
-    return {
+    const snapshot: Snapshot = {
       id,
       name,
       workspace,
@@ -35,13 +36,13 @@ export async function listSnapshots(shop: Shop): Promise<readonly StoredSnapshot
       createdAt: labels[LABELS.createdAt] ?? "",
       live: false,
       references: [...bases, ...parents].filter((other) => other === id).length,
-      variables: decode(labels[LABELS.variables] ?? ""),
     };
+    return { snapshot, variables: decode(labels[LABELS.variables] ?? "") };
   });
 }
 
 export async function findSnapshot(shop: Shop, id: string): Promise<Result<StoredSnapshot>> {
-  const found = (await listSnapshots(shop)).find((snapshot) => snapshot.id === id);
+  const found = (await listSnapshots(shop)).find(({ snapshot }) => snapshot.id === id);
   if (found !== undefined) return { ok: true, value: found };
   return workspaceFailure(`there is no snapshot ${id}`, { details: { snapshot: id } });
 }
@@ -55,12 +56,12 @@ export async function takeSnapshot(
   if (!isWorkspaceId(name)) return workspaceFailure(`"${name}" cannot be a snapshot's name`);
   const id = `${record.id}@${name}`;
   const all = await listSnapshots(shop);
-  if (all.some((snapshot) => snapshot.id === id)) {
+  if (all.some(({ snapshot }) => snapshot.id === id)) {
     return workspaceFailure(`there is a snapshot ${id} already`, {
       hint: "choose another name, or delete it first",
     });
   }
-  const parent = all.some((snapshot) => snapshot.id === record.standsOn)
+  const parent = all.some(({ snapshot }) => snapshot.id === record.standsOn)
     ? record.standsOn
     : record.base;
   const createdAt = timestamp(systemClock);
@@ -86,7 +87,7 @@ export async function takeSnapshot(
 export async function deleteSnapshot(shop: Shop, id: string): Promise<Result<void>> {
   const found = await findSnapshot(shop, id);
   if (!found.ok) return found;
-  const { references } = found.value;
+  const { references } = found.value.snapshot;
   if (references > 0) {
     return workspaceFailure(`${id} is in use: ${references} stand on it`, {
       details: { snapshot: id, references },

@@ -41,28 +41,33 @@ export async function download(
   try {
     const asked = [...fileOf(path), -1, 0, -1];
     let trouble: unknown;
-    await pool.use((guest) =>
-      guest.read("R", asked, TIMEOUT_MS, (piece) => {
-        if (trouble !== undefined) return;
-        try {
-          writeSync(file, piece);
-          hash.update(piece);
-          bytes += piece.length;
-        } catch (error) {
-          trouble = error;
-          guest.end();
-        }
-      }),
-    ).catch((error: unknown) => {
-      throw trouble ?? error;
-    });
+    await pool
+      .use((guest) =>
+        guest.read("R", asked, TIMEOUT_MS, (piece) => {
+          if (trouble !== undefined) return;
+          try {
+            writeSync(file, piece);
+            hash.update(piece);
+            bytes += piece.length;
+          } catch (error) {
+            trouble = error;
+            guest.end();
+          }
+        }),
+      )
+      .catch((error: unknown) => {
+        throw trouble ?? error;
+      });
     return { ok: true, value: { bytes, sha256: hash.digest("hex") } };
   } finally {
     closeSync(file);
   }
 }
 
-export async function listFiles(pool: GuestPool, path: string): Promise<Result<readonly FileEntry[]>> {
+export async function listFiles(
+  pool: GuestPool,
+  path: string,
+): Promise<Result<readonly FileEntry[]>> {
   const entries: FileEntry[] = [];
   await pool.use((guest) =>
     guest.read("L", fileOf(path), TIMEOUT_MS, (piece) => entries.push(...entriesIn(piece))),
@@ -73,7 +78,10 @@ export async function listFiles(pool: GuestPool, path: string): Promise<Result<r
 function entriesIn(piece: Buffer): readonly FileEntry[] {
   const fields = decodeList(piece);
   return Array.from({ length: Math.floor(fields.length / 5) }, (_, index) => {
-    const [name = "", kind = "other", bytes, mode, seconds] = fields.slice(index * 5, index * 5 + 5);
+    const [name = "", kind = "other", bytes, mode, seconds] = fields.slice(
+      index * 5,
+      index * 5 + 5,
+    );
     return {
       name,
       kind: kind as FileEntry["kind"],

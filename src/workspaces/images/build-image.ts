@@ -47,7 +47,7 @@ export async function buildImage(request: ImageRequest): Promise<BuiltImage> {
   const tag = createHash("sha256").update(inputs).digest("hex").slice(0, 16);
   const image = `${REPOSITORY}:${tag}`;
   const cached = await request.engine.hasImage(image);
-  if (!cached) await importTree(request.engine, image, plan.archive);
+  if (!cached) await importTree(request.engine, image, (place) => plan.archive(place));
   await request.engine.tagImage(image, REPOSITORY, "latest");
   return { image, alias: DEFAULT_IMAGE, cached };
 }
@@ -97,15 +97,28 @@ ${GUEST.user}:x:${GUEST.gid}:
 nogroup:x:65534:
 `;
 
-const NAME_SERVICES = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n";
+const NAME_SERVICES =
+  "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n";
 
 /** What a root file system needs beside the files of packages. */
 async function makeExtras(folder: string): Promise<void> {
-  for (const path of ["etc", "proc", "sys", "dev", "run", "root", "tmp", "var/tmp", "var/lib", "workspace"]) {
+  for (const path of [
+    "etc",
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "root",
+    "tmp",
+    "var/tmp",
+    "var/lib",
+    "workspace",
+  ]) {
     await mkdir(join(folder, path), { recursive: true });
   }
   for (const path of ["tmp", "var/tmp"]) await chmod(join(folder, path), 0o1777);
-  for (const name of ["bin", "sbin", "lib", "lib64"]) await symlink(`usr/${name}`, join(folder, name));
+  for (const name of ["bin", "sbin", "lib", "lib64"])
+    await symlink(`usr/${name}`, join(folder, name));
   await writeFile(join(folder, "etc/passwd"), USERS);
   await writeFile(join(folder, "etc/group"), GROUPS);
   await writeFile(join(folder, "etc/nsswitch.conf"), NAME_SERVICES);

@@ -10,8 +10,24 @@ export interface DebianSource {
 }
 
 /** Comes with every Debian by itself, or is only asked for by its own name. */
-const ESSENTIAL = ["base-files", "bash", "coreutils", "dash", "diffutils", "findutils", "grep",
-  "gzip", "hostname", "libc-bin", "mawk", "ncurses-base", "perl-base", "sed", "tar", "util-linux"];
+const ESSENTIAL = new Set([
+  "base-files",
+  "bash",
+  "coreutils",
+  "dash",
+  "diffutils",
+  "findutils",
+  "grep",
+  "gzip",
+  "hostname",
+  "libc-bin",
+  "mawk",
+  "ncurses-base",
+  "perl-base",
+  "sed",
+  "tar",
+  "util-linux",
+]);
 
 /** Where this machine gets its own packages from: the first source that has the component `main`. */
 export async function readDebianSource(sourcesFolder = "/etc/apt"): Promise<DebianSource> {
@@ -40,11 +56,20 @@ export async function archiveDebootstrap(request: {
     });
   }
   const tree = join(folder, "tree");
-  const include = request.packages.filter((name) => !ESSENTIAL.includes(name)).join(",");
+  const include = request.packages.filter((name) => !ESSENTIAL.has(name)).join(",");
   const options = ["--variant=minbase", `--include=${include}`];
   await runTool(["debootstrap", ...options, source.suite, tree, source.mirror], tools);
-  const emptied = ["./dev/*", "./proc/*", "./sys/*", "./var/cache/apt/*", "./var/lib/apt/lists/*",
-    "./usr/share/doc/*", "./usr/share/man/*", "./usr/share/locale/*", "./etc/machine-id"];
+  const emptied = [
+    "./dev/*",
+    "./proc/*",
+    "./sys/*",
+    "./var/cache/apt/*",
+    "./var/lib/apt/lists/*",
+    "./usr/share/doc/*",
+    "./usr/share/man/*",
+    "./usr/share/locale/*",
+    "./etc/machine-id",
+  ];
   const excludes = emptied.map((pattern) => `--exclude=${pattern}`);
   await runTool(["tar", "-cf", archive, ...excludes, "-C", tree, "."], tools);
   await runTool(["tar", "-rf", archive, "-C", extras, "./workspace"], tools);

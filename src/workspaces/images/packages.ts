@@ -65,7 +65,8 @@ export async function installedClosure(
   packages: readonly string[],
   tools: Tools,
 ): Promise<readonly InstalledPackage[]> {
-  const format = "${Package}\t${Version}\t${db:Status-Abbrev}\t${Provides}\t${Pre-Depends}, ${Depends}\n";
+  const format =
+    "${Package}\t${Version}\t${db:Status-Abbrev}\t${Provides}\t${Pre-Depends}, ${Depends}\n";
   const all = parseStatus(await runTool(["dpkg-query", "-W", "-f", format], tools));
   const found = new Map<string, InstalledPackage>();
   const open = [...packages];

@@ -1,3 +1,6 @@
+/** Made by a container's first process when it is done, in memory, and so anew at every start. */
+export const READY = "/run/mycelium-ready";
+
 /** What all parts need, and the making of a subreaper. */
 export const START = String.raw`use strict;
 use warnings;
@@ -22,6 +25,8 @@ if (!defined $prctl || syscall($prctl, 36, 1, 0, 0, 0) != 0) {
   print STDERR "this machine's processor or kernel has no subreapers\n";
   exit 3;
 }
+
+for (1 .. 5000) { last if -d '${READY}'; select(undef, undef, undef, 0.002) }
 
 my $received = '';
 # A job is kept when the other end goes, and then there is nobody to talk to.
