@@ -6,6 +6,7 @@ import { startOf } from "./process-table.ts";
 import { endTree, mayHaveLeftovers } from "./process-tree.ts";
 
 export { startProcess, type Conversation } from "./process-conversation.ts";
+export { startDaemon } from "./process-daemon.ts";
 export { isAlive, processIdentity } from "./process-table.ts";
 export { endMarkedProcesses } from "./process-tree.ts";
 

@@ -72,14 +72,19 @@ export interface RepositoryRequest {
  */
 export function writeRepository({ gitDir, seed, objects, head }: RepositoryRequest): void {
   mkdirSync(join(gitDir, "refs/heads"), { recursive: true });
-  const isSha256 = seed.objectFormat === "sha256";
-  const version = `[core]\n\trepositoryformatversion = ${isSha256 ? 1 : 0}\n\tbare = false\n`;
-  const extensions = isSha256 ? "[extensions]\n\tobjectformat = sha256\n" : "";
-  writeBelow(gitDir, "config", version + extensions + CLONE_SETTINGS);
+  writeBelow(gitDir, "config", repositoryConfig(seed.objectFormat));
   writeBelow(gitDir, "objects/info/alternates", objects.map((path) => `${path}\n`).join(""));
   const shallow = readOptional(join(seed.gitDir, "shallow"));
   if (shallow !== null) writeBelow(gitDir, "shallow", shallow);
   writeBelow(gitDir, "HEAD", `${head}\n`);
+}
+
+/** The configuration of a private clone. */
+export function repositoryConfig(objectFormat: WorkspaceSeed["objectFormat"]): string {
+  const isSha256 = objectFormat === "sha256";
+  const version = `[core]\n\trepositoryformatversion = ${isSha256 ? 1 : 0}\n\tbare = false\n`;
+  const extensions = isSha256 ? "[extensions]\n\tobjectformat = sha256\n" : "";
+  return version + extensions + CLONE_SETTINGS;
 }
 
 function writeBelow(folder: string, path: string, content: string | Buffer): void {
