@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum { EVENTS_MAX = 64, READ_BYTES = 64 << 10, NONCE_BYTES = 16, HELLO_BYTES = 17 };
-enum { AWAY_MS = 20, PORT_WAIT_MS = 10000, DEVICES_MAX = 16 };
+enum { AWAY_MS = 20, AWAY_LOOKS = 5, PORT_WAIT_MS = 10000, DEVICES_MAX = 16 };
 
 static struct port ports[PORTS_MAX];
 static int poller;
@@ -75,7 +75,7 @@ static void end_conversation(struct port *port) {
   bytes_clear(&port->out);
   port->is_greeted = 0;
   port->is_escaped = 0;
-  port->away_since = 0;
+  port->away_looks = 0;
 }
 
 static void greet(struct request *request) {
@@ -155,28 +155,36 @@ void flush_port(struct port *port) {
   if (bytes_length(&port->out) < BACKLOG_BYTES_MAX / 2) resume_tasks(port);
 }
 
+static void see_away(struct port *port) {
+  port->away_looks++;
+  port->look_at = now_ms() + AWAY_MS;
+}
+
 /* The port is watched by its edges: a host that is away makes no noise. */
 static void port_ready(struct port *port) {
   static uint8_t raw[READ_BYTES];
   ssize_t got;
   while ((got = read(port->fd, raw, sizeof raw)) > 0) take_raw(port, raw, (size_t)got);
   int is_away = got == 0 && port->is_greeted;
-  if (!is_away) port->away_since = 0;
-  else if (!port->away_since) port->away_since = now_ms();
+  if (!is_away) port->away_looks = 0;
+  else if (!port->away_looks) see_away(port);
 }
 
-/* A new host's first words can be read before the news that it is there: only a host that stays
- * away ends its conversation. */
+/* A new host's first words can be read before the news that it is there. Between the looks this
+ * program sleeps, so that the kernel gets to its news: only a host that stays away is gone. */
 static void check_away(struct port *port) {
-  if (!port->away_since || now_ms() < port->away_since + AWAY_MS) return;
+  if (!port->away_looks || now_ms() < port->look_at) return;
+  int looks = port->away_looks;
   port_ready(port);
-  if (port->away_since) end_conversation(port);
+  if (!port->away_looks) return;
+  if (looks >= AWAY_LOOKS) end_conversation(port);
+  else see_away(port);
 }
 
 static int patience(int count) {
   int wait = task_patience();
   for (int i = 0; i < count; i++)
-    if (ports[i].away_since && (wait < 0 || wait > AWAY_MS)) wait = AWAY_MS;
+    if (ports[i].away_looks && (wait < 0 || wait > AWAY_MS)) wait = AWAY_MS;
   return wait;
 }
 

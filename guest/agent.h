@@ -32,8 +32,9 @@ struct port {
   int fd;
   int is_greeted;
   int is_escaped;
-  /* When it was first seen that nobody is there; 0 where somebody is. */
-  int64_t away_since;
+  /* How often it was seen that nobody is there, and when to look again. */
+  int away_looks;
+  int64_t look_at;
   struct bytes in;
   struct bytes out;
 };

@@ -127,7 +127,7 @@ void configure_network(void) {
  * there, whatever they fork and whoever their parents are. */
 static void make_groups(void) {
   mount_at("cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-  write_text("/sys/fs/cgroup/cgroup.subtree_control", "+pids +cpu +memory");
+  write_text("/sys/fs/cgroup/cgroup.subtree_control", "+pids +cpu");
   mkdir(WORK_GROUP, 0755);
   write_text(WORK_GROUP "/cgroup.subtree_control", "+pids");
 }

@@ -11,7 +11,9 @@ import type { Clock } from "./lib/clock.ts";
 import { createMockPlanner } from "./planning/mock-planner.ts";
 import { createOutlinePlanner } from "./planning/outline-planner.ts";
 import type { Planner } from "./planning/planner.ts";
+import { configureProvider, type WorkspaceSettings } from "./workspaces/configured.ts";
 import { createLocalProvider } from "./workspaces/local.ts";
+import { createVmProvider } from "./workspaces/vm.ts";
 import type { WorkspaceProvider } from "./workspaces/workspace.ts";
 import { join } from "node:path";
 
@@ -38,7 +40,10 @@ export async function compose(request: CompositionRequest): Promise<Composition>
   const { environment, config, clock } = request;
   return {
     repository: await openRunRepository(environment, config, clock),
-    provider: composeProvider(environment, request.workspaceKind ?? config.workspace.kind),
+    provider: configureProvider(
+      composeProvider(environment, request.workspaceKind ?? config.workspace.kind),
+      workspaceSettings(config),
+    ),
     agents: (name) => composeAgent(environment, config, name),
     workEnv: workEnvironment(environment),
   };
@@ -54,10 +59,36 @@ export async function openRunRepository(
 }
 
 export function composeProvider(environment: Environment, kind: string): WorkspaceProvider {
-  if (kind === "local") return createLocalProvider({ root: join(environment.home, "workspaces") });
+  const root = join(environment.home, "workspaces");
+  if (kind === "local") return createLocalProvider({ root });
+  if (kind === "vm") return createVmProvider({ root, cacheDir: join(environment.cache, "vm") });
   throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
-    hint: "the only kind in this version is local",
+    hint: "the kinds in this version are local and vm",
   });
+}
+
+/**
+ * Workspaces of whatever kind, to look for and to remove: all kinds keep a folder for each in one
+ * place. Making one takes a kind.
+ */
+export function composeAnyProvider(environment: Environment): WorkspaceProvider {
+  const local = composeProvider(environment, "local");
+  const vm = composeProvider(environment, "vm");
+  return {
+    ...local,
+    find: async (request) => (await vm.find(request)) ?? local.find(request),
+    endLeftovers: async (id) => (await vm.endLeftovers(id)) + (await local.endLeftovers(id)),
+    remove: async (id) => {
+      await local.endLeftovers(id);
+      await vm.remove(id);
+      await local.remove(id);
+    },
+  };
+}
+
+function workspaceSettings({ workspace }: Config): WorkspaceSettings {
+  const { cpus, memory_mb: memoryMb, disk_mb: diskMb, pids, network, image } = workspace;
+  return { limits: { cpus, memoryMb, diskMb, pids }, network, image };
 }
 
 function composeAgent(environment: Environment, config: Config, name: string): Agent {

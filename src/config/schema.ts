@@ -81,14 +81,27 @@ const budgets = z.strictObject({
 
 const workspace = z.strictObject({
   kind: z
-    .enum(["local"], {
+    .enum(["local", "vm"], {
       error: ({ input }) =>
-        ["sandbox", "docker", "vm"].some((kind) => kind === input)
-          ? "this kind of workspace is not in this version; use `local`"
-          : "the only kind in this version is `local`",
+        ["sandbox", "docker"].some((kind) => kind === input)
+          ? "this kind of workspace is not in this version; use `local` or `vm`"
+          : "the kinds in this version are `local` and `vm`",
     })
     .default("local")
-    .describe("A folder of its own with a private clone and the user's own rights."),
+    .describe("`local`: a folder with the user's own rights. `vm`: a virtual machine."),
+  image: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, { error: "small letters, digits, '.', '_' and '-'" })
+    .optional()
+    .describe("Name of the image that a `vm` is made of; a small Debian where left out."),
+  network: z
+    .enum(["none", "allow"])
+    .optional()
+    .describe("`none`: nothing gets out; `local` refuses it. `allow` where left out."),
+  cpus: z.number().positive().max(256).optional().describe("Cores; fractions count. Not `local`."),
+  memory_mb: megabytes("Memory"),
+  disk_mb: megabytes("What may be written"),
+  pids: z.int().min(8).max(1_000_000).optional().describe("Most processes at once. Not `local`."),
 });
 
 const landing = z.strictObject({
@@ -202,6 +215,10 @@ export type ResourceSettings = z.output<typeof resource>;
 
 function price(what: string): z.ZodNumber {
   return z.number().min(0).max(1_000_000).describe(`US dollars for a million ${what}.`);
+}
+
+function megabytes(what: string): z.ZodOptional<z.ZodInt> {
+  return z.int().min(64).max(16_777_216).optional().describe(`${what}, in MB. Not \`local\`.`);
 }
 
 function tokens(what: string): z.ZodOptional<z.ZodInt> {

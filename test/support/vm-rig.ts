@@ -13,6 +13,8 @@ export interface VmRig extends ProviderRig {
 /** Shared by all tests and runs of them: an image is built and a machine booted once. */
 export const VM_CACHE = process.env["MYCELIUM_TEST_CACHE"] ?? join(tmpdir(), "mycelium-test-cache");
 
+const CACHE_DIR = join(VM_CACHE, "vm");
+
 /** How long the first test may take, which finds neither image nor booted machine. */
 export const VM_PREPARE_TIMEOUT_MS = 600_000;
 
@@ -21,7 +23,7 @@ export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<V
   const folder = await temporaryFolder();
   const root = join(folder.path, "workspaces");
   const defaults = { memoryMb: 256, ...options.defaults };
-  const provider = createVmProvider({ cacheDir: VM_CACHE, ...options, root, defaults });
+  const provider = createVmProvider({ cacheDir: CACHE_DIR, ...options, root, defaults });
   return {
     root,
     provider,
@@ -37,7 +39,7 @@ export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<V
 
 /** Why the suites of machines cannot run here; `null` where they can. */
 export async function whyNoVm(): Promise<string | null> {
-  const probe = await createVmProvider({ root: "/nonexistent", cacheDir: VM_CACHE }).probe();
+  const probe = await createVmProvider({ root: "/nonexistent", cacheDir: CACHE_DIR }).probe();
   if (probe.kind === "available" || process.env["MYCELIUM_REQUIRE_ALL"] === "1") return null;
   return `${probe.what}; ${probe.hint}`;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { composeProvider } from "../../compose.ts";
+import { composeAnyProvider } from "../../compose.ts";
 import type { Environment } from "../../config/environment.ts";
 import { Refusal } from "../../domain/failure.ts";
 import { openRepository } from "../../git/repository.ts";
@@ -40,7 +40,7 @@ export const clean = defineOperation({
         keepLogs,
         dryRun,
         force,
-        provider: composeProvider(environment, "local"),
+        provider: composeAnyProvider(environment),
         workEnv: { PATH: environment.path },
         removeRefs: (removal) => removeRefs(environment, clock, removal),
       }),

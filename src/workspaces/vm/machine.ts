@@ -116,7 +116,7 @@ function portArguments(number: number): readonly string[] {
 async function kernelArguments(image: Image, shape: MachineShape): Promise<readonly string[]> {
   const words = [
     ...["console=ttyS0", "loglevel=3", "reboot=t", "panic=-1", "edd=off", "nokaslr"],
-    ...["mitigations=off", "audit=0", "random.trust_cpu=on", `mycelium_ports=${PORT_COUNT}`],
+    ...["mitigations=off", "audit=0", "init_on_alloc=0", "cgroup_disable=memory", "lsm=capability", "random.trust_cpu=on", `mycelium_ports=${PORT_COUNT}`],
     ...(shape.accelerator === "tcg" ? await clockArguments() : []),
   ];
   return ["-kernel", image.kernel, "-initrd", image.initramfs, "-append", words.join(" ")];
