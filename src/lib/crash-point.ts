@@ -18,6 +18,22 @@ export const CRASH_POINTS = [
   "landing.ref-moved",
   "landing.recorded",
   "run.settled",
+  "workspace.recorded",
+  "workspace.removing",
+  "snapshot.recorded",
+  "snapshot.held",
+  "snapshot.copied",
+  "snapshot.removing",
+  "fork.recorded",
+  "fork.copied",
+  "restore.staged",
+  "restore.intended",
+  "restore.emptied",
+  "kept.claimed",
+  "kept.made",
+  "kept.removing",
+  "golden.made",
+  "sweep.rescued",
 ] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];

@@ -55,6 +55,19 @@ export function endMarkedProcesses(marker: string): Promise<number> {
 }
 
 /**
+ * Sends a signal once to every process that carries `NAME=value` in its environment, and to their
+ * descendants; answers how many there were. Where the answer is 0, nothing was there, or the
+ * system does not show other processes' environments.
+ */
+export function signalMarkedProcesses(marker: string, signal: NodeJS.Signals): number {
+  const table = listProcesses();
+  const root = { pid: 0, start: null, marker, startedAtMs: 0 };
+  const tree = treeOf(table, new Map(), root);
+  sendSignal(table, tree, signal);
+  return tree.length;
+}
+
+/**
  * Whether something of the tree is left after its first process ended. Quick, as it follows every
  * command: one system call for the group and, where there is a marker, a look at the processes
  * that started since. May err to both sides in rare cases: `endTree` looks closely, and
@@ -86,12 +99,11 @@ function findMarkedSince(root: TreeRoot, marker: string): boolean {
 }
 
 type Known = Map<string, ProcessEntry>;
-type Signal = "SIGTERM" | "SIGKILL";
 type Search = (table: readonly ProcessEntry[], known: Known) => readonly ProcessEntry[];
 
 async function endAll(search: Search, graceMs: number): Promise<number> {
   const known: Known = new Map();
-  const look = (signal: Signal | null): boolean => {
+  const look = (signal: NodeJS.Signals | null): boolean => {
     const table = listProcesses();
     const tree = search(table, known);
     for (const entry of tree) known.set(nameOf(entry), entry);
@@ -181,7 +193,7 @@ function withDescendants(
 function sendSignal(
   table: readonly ProcessEntry[],
   tree: readonly ProcessEntry[],
-  signal: Signal,
+  signal: NodeJS.Signals,
 ): void {
   const members = new Set(tree);
   const mixed = new Set(table.flatMap((entry) => (members.has(entry) ? [] : entry.group)));

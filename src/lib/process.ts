@@ -6,8 +6,9 @@ import { startOf } from "./process-table.ts";
 import { endTree, mayHaveLeftovers } from "./process-tree.ts";
 
 export { startProcess, type Conversation } from "./process-conversation.ts";
+export { startDetached, type Detached } from "./process-detached.ts";
 export { isAlive, processIdentity } from "./process-table.ts";
-export { endMarkedProcesses } from "./process-tree.ts";
+export { endMarkedProcesses, signalMarkedProcesses } from "./process-tree.ts";
 
 export interface ProcessRequest {
   readonly command: readonly [string, ...string[]];

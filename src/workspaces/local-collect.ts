@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
 import { writeRepository } from "./local-clone.ts";
 import { runGit } from "./local-git.ts";
-import type { LocalLayout, SeedRecord } from "./local-layout.ts";
+import type { LocalLayout } from "./local-layout.ts";
+import type { SeedRecord } from "./local-record.ts";
 import { readWorkerHead } from "./worker-head.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
