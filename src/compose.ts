@@ -12,6 +12,7 @@ import { createMockPlanner } from "./planning/mock-planner.ts";
 import { createOutlinePlanner } from "./planning/outline-planner.ts";
 import type { Planner } from "./planning/planner.ts";
 import { createLocalProvider } from "./workspaces/local.ts";
+import { createSandboxProvider } from "./workspaces/sandbox.ts";
 import type { WorkspaceProvider } from "./workspaces/workspace.ts";
 import { join } from "node:path";
 
@@ -38,7 +39,10 @@ export async function compose(request: CompositionRequest): Promise<Composition>
   const { environment, config, clock } = request;
   return {
     repository: await openRunRepository(environment, config, clock),
-    provider: composeProvider(environment, request.workspaceKind ?? config.workspace.kind),
+    provider: composeProvider(environment, {
+      ...config.workspace,
+      kind: request.workspaceKind ?? config.workspace.kind,
+    }),
     agents: (name) => composeAgent(environment, config, name),
     workEnv: workEnvironment(environment, config),
   };
@@ -53,10 +57,47 @@ export async function openRunRepository(
   return openRepository({ path: config.repo_path, env, clock });
 }
 
-export function composeProvider(environment: Environment, kind: string): WorkspaceProvider {
-  if (kind === "local") return createLocalProvider({ root: join(environment.home, "workspaces") });
+type WorkspaceSettings = Omit<Config["workspace"], "kind"> & { readonly kind: string };
+
+/** A provider whose workspaces are made as the settings say, where a request does not. */
+export function composeProvider(
+  environment: Environment,
+  settings: WorkspaceSettings,
+): WorkspaceProvider {
+  const provider = providerOf(environment, settings.kind);
+  const { network, memory_mb: memoryMb, cpus, pids } = settings;
+  const defaults = { network, limits: { memoryMb, cpus, pids } };
+  return { ...provider, create: (request) => provider.create({ ...defaults, ...request }) };
+}
+
+/** For what concerns the workspaces of all kinds: an id is looked for in one after the other. */
+export function composeEveryProvider(environment: Environment): Cleanable {
+  const providers = KINDS.map((kind) => providerOf(environment, kind));
+  return {
+    list: async () => (await Promise.all(providers.map((provider) => provider.list()))).flat(),
+    find: async (request) => {
+      for (const provider of providers) {
+        const found = await provider.find(request);
+        if (found !== null) return found;
+      }
+      return null;
+    },
+    remove: async (id) => {
+      for (const provider of providers) await provider.remove(id);
+    },
+  };
+}
+
+type Cleanable = Pick<WorkspaceProvider, "list" | "find" | "remove">;
+
+const KINDS = ["local", "sandbox"] as const;
+
+function providerOf(environment: Environment, kind: string): WorkspaceProvider {
+  const { home } = environment;
+  if (kind === "local") return createLocalProvider({ root: join(home, "workspaces") });
+  if (kind === "sandbox") return createSandboxProvider({ root: join(home, "sandboxes") });
   throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
-    hint: "the only kind in this version is local",
+    hint: `kinds in this version: ${KINDS.join(", ")}`,
   });
 }
 

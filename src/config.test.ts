@@ -29,7 +29,7 @@ test("fills in every default", async () => {
     auto_rescope: true,
     budgets: { mode: "warn" },
     planner: { provider: "outline" },
-    workspace: { kind: "local", pass_env: [] },
+    workspace: { kind: "local", pass_env: [], network: "allow" },
     cleanup: { workspaces: "on_success" },
     landing: { batch_max: 16, strategy: "squash", linger_seconds: 5 },
   });

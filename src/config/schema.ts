@@ -81,14 +81,17 @@ const budgets = z.strictObject({
 
 const workspace = z.strictObject({
   kind: z
-    .enum(["local"], {
+    .enum(["local", "sandbox"], {
       error: ({ input }) =>
-        ["sandbox", "docker", "vm"].some((kind) => kind === input)
-          ? "this kind of workspace is not in this version; use `local`"
-          : "the only kind in this version is `local`",
+        ["docker", "vm"].some((kind) => kind === input)
+          ? "this kind of workspace is not in this version; use `local` or `sandbox`"
+          : "one of `local` and `sandbox`",
     })
     .default("local")
-    .describe("A folder of its own with a private clone and the user's own rights."),
+    .describe(
+      "`local`: a folder with a private clone and the user's own rights. `sandbox`: namespaces and " +
+        "overlays by bubblewrap, on Linux.",
+    ),
   pass_env: z
     .array(variableName)
     .max(100)
@@ -97,6 +100,18 @@ const workspace = z.strictObject({
       "Variables of Mycelium's own environment that every command in a workspace gets, gates " +
         "included. `PATH`, `HOME`, `LANG` and `USER` are always there; nothing else is.",
     ),
+  network: z
+    .enum(["none", "allow"])
+    .default("allow")
+    .describe("Whether commands reach a network. `local` cannot hold `none` and refuses it."),
+  memory_mb: z
+    .int()
+    .min(16)
+    .max(16_777_216)
+    .optional()
+    .describe("Memory of all that runs in one workspace. How it is held depends on the kind."),
+  cpus: z.number().min(0.05).max(4096).optional().describe("Cores for one; fractions count."),
+  pids: z.int().min(8).max(4_194_304).optional().describe("Processes and threads in one."),
 });
 
 const landing = z.strictObject({

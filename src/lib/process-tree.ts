@@ -3,6 +3,7 @@ import {
   carriesMarker,
   countPids,
   findProcess,
+  isAlive,
   lastPid,
   listPids,
   listProcesses,
@@ -65,6 +66,17 @@ export function signalMarkedProcesses(marker: string, signal: NodeJS.Signals): n
   const tree = treeOf(table, new Map(), root);
   sendSignal(table, tree, signal);
   return tree.length;
+}
+
+/**
+ * Kills one process by its name for good, and waits until it is gone, for a bounded time. The first
+ * process of a pid namespace takes all others in it along. Answers whether it was there.
+ */
+export async function endIdentified(pid: number, identity: string): Promise<boolean> {
+  if (!isAlive(pid, identity)) return false;
+  process.kill(pid, "SIGKILL");
+  await poll(KILL_DEADLINE_MS, () => !isAlive(pid, identity));
+  return true;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { WorkspaceProvider } from "../workspaces/workspace.ts";
 export interface LossSearch {
   readonly store: Store;
   readonly runId: string;
-  readonly provider: WorkspaceProvider;
+  readonly provider: Pick<WorkspaceProvider, "find">;
   readonly workEnv: Readonly<Record<string, string>>;
   /** The run's workspaces that are still there. */
   readonly workspaces: readonly string[];

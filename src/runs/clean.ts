@@ -33,7 +33,7 @@ export interface CleanRequest {
   readonly dryRun: boolean;
   /** Removes work that did not land, too. A run that a process works on is left alone even so. */
   readonly force: boolean;
-  readonly provider: WorkspaceProvider;
+  readonly provider: Pick<WorkspaceProvider, "list" | "find" | "remove">;
   /** The environment that commands in workspaces get. */
   readonly workEnv: Readonly<Record<string, string>>;
   /** Removes the refs below a prefix and names them; a repository that is gone has none. */

@@ -154,7 +154,7 @@ export function unstartable(message: string): ExecResult {
 }
 
 /** Where the beginning was dropped, so are the rest bytes of a character that was cut through. */
-function asText({ bytes, totalBytes, droppedBytes }: ProcessOutput): ExecOutput {
+export function asText({ bytes, totalBytes, droppedBytes }: ProcessOutput): ExecOutput {
   let start = 0;
   if (droppedBytes > 0) while (start < 3 && isContinuation(bytes[start])) start += 1;
   return { text: bytes.toString("utf8", start), totalBytes, droppedBytes };
