@@ -11,9 +11,21 @@ import type { Clock } from "./lib/clock.ts";
 import { createMockPlanner } from "./planning/mock-planner.ts";
 import { createOutlinePlanner } from "./planning/outline-planner.ts";
 import type { Planner } from "./planning/planner.ts";
+import { findersOf } from "./workspaces/all-kinds.ts";
+import { createDockerProvider } from "./workspaces/docker/docker.ts";
+import { readEngineAddress } from "./workspaces/docker/engine-address.ts";
+import { openEngine } from "./workspaces/docker/engine.ts";
+import {
+  buildImage,
+  DEFAULT_IMAGE,
+  type BuiltImage,
+  type ImageRequest,
+} from "./workspaces/images/build-image.ts";
 import { createLocalProvider } from "./workspaces/local.ts";
 import { createSandboxProvider } from "./workspaces/sandbox.ts";
-import type { WorkspaceProvider } from "./workspaces/workspace.ts";
+import { withSettings } from "./workspaces/with-settings.ts";
+import type { WorkspaceFinder, WorkspaceProvider } from "./workspaces/workspace.ts";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 /**
@@ -39,10 +51,7 @@ export async function compose(request: CompositionRequest): Promise<Composition>
   const { environment, config, clock } = request;
   return {
     repository: await openRunRepository(environment, config, clock),
-    provider: composeProvider(environment, {
-      ...config.workspace,
-      kind: request.workspaceKind ?? config.workspace.kind,
-    }),
+    provider: composeProvider(environment, config, request.workspaceKind ?? config.workspace.kind),
     agents: (name) => composeAgent(environment, config, name),
     workEnv: workEnvironment(environment, config),
   };
@@ -57,48 +66,55 @@ export async function openRunRepository(
   return openRepository({ path: config.repo_path, env, clock });
 }
 
-type WorkspaceSettings = Omit<Config["workspace"], "kind"> & { readonly kind: string };
-
-/** A provider whose workspaces are made as the settings say, where a request does not. */
-export function composeProvider(
+function composeProvider(
   environment: Environment,
-  settings: WorkspaceSettings,
+  { workspace }: Config,
+  kind: string,
 ): WorkspaceProvider {
-  const provider = providerOf(environment, settings.kind);
-  const { network, memory_mb: memoryMb, cpus, pids } = settings;
-  const defaults = { network, limits: { memoryMb, cpus, pids } };
-  return { ...provider, create: (request) => provider.create({ ...defaults, ...request }) };
+  const make = kindsOf(environment).get(kind);
+  if (make === undefined) {
+    throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
+      hint: `there are ${[...kindsOf(environment).keys()].join(", ")}`,
+    });
+  }
+  const { cpus, memory_mb: memoryMb, pids, network, image } = workspace;
+  return withSettings(make(), { limits: { cpus, memoryMb, pids }, network, image });
 }
 
-/** For what concerns the workspaces of all kinds: an id is looked for in one after the other. */
-export function composeEveryProvider(environment: Environment): Cleanable {
-  const providers = KINDS.map((kind) => providerOf(environment, kind));
-  return {
-    list: async () => (await Promise.all(providers.map((provider) => provider.list()))).flat(),
-    find: async (request) => {
-      for (const provider of providers) {
-        const found = await provider.find(request);
-        if (found !== null) return found;
-      }
-      return null;
-    },
-    remove: async (id) => {
-      for (const provider of providers) await provider.remove(id);
-    },
-  };
+/** Workspaces of every kind that this home has had. */
+export function composeFinder(environment: Environment): WorkspaceFinder {
+  const kinds = [...kindsOf(environment)].filter(
+    ([kind]) => kind !== "docker" || existsSync(join(environment.home, kind)),
+  );
+  return findersOf(kinds.map(([, make]) => make()));
 }
 
-type Cleanable = Pick<WorkspaceProvider, "list" | "find" | "remove">;
-
-const KINDS = ["local", "sandbox"] as const;
-
-function providerOf(environment: Environment, kind: string): WorkspaceProvider {
+function kindsOf(environment: Environment): ReadonlyMap<string, () => WorkspaceProvider> {
   const { home } = environment;
-  if (kind === "local") return createLocalProvider({ root: join(home, "workspaces") });
-  if (kind === "sandbox") return createSandboxProvider({ root: join(home, "sandboxes") });
-  throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
-    hint: `kinds in this version: ${KINDS.join(", ")}`,
-  });
+  return new Map([
+    ["local", () => createLocalProvider({ root: join(home, "workspaces") })],
+    ["sandbox", () => createSandboxProvider({ root: join(home, "sandboxes") })],
+    [
+      "docker",
+      () =>
+        createDockerProvider({
+          root: join(home, "docker"),
+          address: readEngineAddress(environment.lookup("DOCKER_HOST")),
+          image: DEFAULT_IMAGE,
+          gitEnvironment: { PATH: environment.path },
+        }),
+    ],
+  ]);
+}
+
+const IMAGE_TOOL_TIMEOUT_MS = 1_800_000;
+
+export function composeImageBuilder(
+  environment: Environment,
+): (request: Pick<ImageRequest, "from" | "include">) => Promise<BuiltImage> {
+  const engine = openEngine(readEngineAddress(environment.lookup("DOCKER_HOST")));
+  const tools = { path: environment.path, timeoutMs: IMAGE_TOOL_TIMEOUT_MS };
+  return (request) => buildImage({ ...request, engine, tools });
 }
 
 function composeAgent(environment: Environment, config: Config, name: string): Agent {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { addClean } from "./commands/clean.ts";
+import { addImage } from "./commands/image.ts";
 import { addInit } from "./commands/init.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addPlan } from "./commands/plan.ts";
@@ -55,7 +56,7 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     .exitOverride()
     .addHelpText("after", EXAMPLES);
   addGlobals(program);
-  const add = [addInit, addPlan, addRun, addResume, addStatus, addRuns, addLogs, addClean];
+  const add = [addInit, addPlan, addRun, addResume, addStatus, addRuns, addLogs, addClean, addImage];
   for (const addCommand of add) addCommand(program, run);
   return program;
 }

@@ -81,16 +81,17 @@ const budgets = z.strictObject({
 
 const workspace = z.strictObject({
   kind: z
-    .enum(["local", "sandbox"], {
+    .enum(["local", "sandbox", "docker"], {
       error: ({ input }) =>
-        ["docker", "vm"].some((kind) => kind === input)
-          ? "this kind of workspace is not in this version; use `local` or `sandbox`"
-          : "one of `local` and `sandbox`",
+        input === "vm"
+          ? "this kind of workspace is not in this version; use `local`, `sandbox` or `docker`"
+          : "the kinds in this version are `local`, `sandbox` and `docker`",
     })
     .default("local")
     .describe(
-      "`local`: a folder with a private clone and the user's own rights. `sandbox`: namespaces and " +
-        "overlays by bubblewrap, on Linux.",
+      "Where agents work and gates run. `local`: a folder with a private clone and the user's own " +
+        "rights. `sandbox`: namespaces and overlays by bubblewrap, on Linux. `docker`: a container " +
+        "with its own user, files and processes.",
     ),
   pass_env: z
     .array(variableName)
@@ -103,15 +104,21 @@ const workspace = z.strictObject({
   network: z
     .enum(["none", "allow"])
     .default("allow")
-    .describe("Whether commands reach a network. `local` cannot hold `none` and refuses it."),
+    .describe("`none` cuts workspaces off, from this machine too; `local` cannot do that."),
   memory_mb: z
     .int()
     .min(16)
     .max(16_777_216)
     .optional()
-    .describe("Memory of all that runs in one workspace. How it is held depends on the kind."),
-  cpus: z.number().min(0.05).max(4096).optional().describe("Cores for one; fractions count."),
-  pids: z.int().min(8).max(4_194_304).optional().describe("Processes and threads in one."),
+    .describe("Memory of one workspace, where the kind can hold it."),
+  cpus: z.number().min(0.01).max(4096).optional().describe("Cores of one workspace; fractions count."),
+  pids: z.int().min(16).max(4_194_304).optional().describe("Processes of one workspace at once."),
+  image: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("What containers are made of. Default: what `mycelium image build` made last."),
 });
 
 const landing = z.strictObject({

@@ -1,5 +1,6 @@
 import { clean } from "./operations/clean.ts";
 import { follow } from "./operations/follow.ts";
+import { buildImage } from "./operations/image.ts";
 import { init } from "./operations/init.ts";
 import { failures, queryLog, searchLog, summarize, timeline } from "./operations/logs.ts";
 import { plan } from "./operations/plan.ts";
@@ -25,4 +26,5 @@ export const OPERATIONS = {
   summarize,
   follow,
   clean,
+  buildImage,
 } as const;

@@ -10,7 +10,7 @@ import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /** In the clone's own configuration: a clone lives for one task and tidies nothing up. */
-const CLONE_SETTINGS = `[gc]
+export const CLONE_SETTINGS = `[gc]
 	auto = 0
 [maintenance]
 	auto = false

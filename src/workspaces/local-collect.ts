@@ -21,7 +21,7 @@ export interface CollectRequest {
  * Nobody reads a bundle twice: speed before size. And nothing that only claims to know what objects
  * hold is asked: commit graphs and their like are the worker's too.
  */
-const PACKING = [
+export const PACKING: readonly string[] = [
   "pack.threads=1",
   "pack.compression=1",
   "pack.window=0",

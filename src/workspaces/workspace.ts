@@ -131,3 +131,6 @@ export interface WorkspaceProvider {
   /** Removes a workspace by id, half-made ones too. May be called twice. */
   remove(id: string): Promise<void>;
 }
+
+/** What clean-up needs of a kind. */
+export type WorkspaceFinder = Pick<WorkspaceProvider, "find" | "list" | "remove">;
