@@ -38,19 +38,27 @@ interface Bench {
   readonly signal: AbortSignal;
 }
 
-const { values } = parseArgs({
-  options: {
-    sizes: { type: "string", default: "1,10,100,1000" },
-    repeat: { type: "string", default: "5" },
-    json: { type: "string" },
-    write: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
 
-if (values.help) {
-  process.stdout.write(USAGE);
-} else {
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      sizes: { type: "string", default: "1,10,100,1000" },
+      repeat: { type: "string", default: "5" },
+      json: { type: "string" },
+      write: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
   const figures = await bench({
     sizes: values.sizes.split(",").map((size) => count("--sizes", size, SIZE_MAX)),
     repeat: count("--repeat", values.repeat, REPEAT_MAX),

@@ -35,6 +35,13 @@ describe("usage", () => {
     expect(addUsage(NO_USAGE, usage(3, 0.5))).toMatchObject({ input_tokens: 3, cost_usd: 0.5 });
   });
 
+  it("stays a count that can be stored, whatever agents claim", () => {
+    const huge = usage(Number.MAX_SAFE_INTEGER, 0);
+    const sum = addUsage(addUsage(huge, huge), huge);
+    expect(usageSchema.parse(sum)).toEqual(sum);
+    expect(sum.input_tokens).toBe(Number.MAX_SAFE_INTEGER);
+  });
+
   it("is priced by the million, cached input apart, where the agent named no cost", () => {
     const used = usageSchema.parse({
       input_tokens: 1_000_000,

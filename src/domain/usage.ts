@@ -28,13 +28,18 @@ export const NO_USAGE: Usage = {
 /** Unknown plus anything is unknown. */
 export function addUsage(left: Usage, right: Usage): Usage {
   return {
-    input_tokens: left.input_tokens + right.input_tokens,
-    cached_input_tokens: left.cached_input_tokens + right.cached_input_tokens,
-    output_tokens: left.output_tokens + right.output_tokens,
-    reasoning_output_tokens: left.reasoning_output_tokens + right.reasoning_output_tokens,
+    input_tokens: addCounts(left.input_tokens, right.input_tokens),
+    cached_input_tokens: addCounts(left.cached_input_tokens, right.cached_input_tokens),
+    output_tokens: addCounts(left.output_tokens, right.output_tokens),
+    reasoning_output_tokens: addCounts(left.reasoning_output_tokens, right.reasoning_output_tokens),
     cost_usd:
       left.cost_usd === null || right.cost_usd === null ? null : left.cost_usd + right.cost_usd,
   };
+}
+
+/** Agents may claim any count: a sum stays one that can be stored and compared exactly. */
+function addCounts(left: number, right: number): number {
+  return Math.min(left + right, Number.MAX_SAFE_INTEGER);
 }
 
 /** What budgets count. Reasoning tokens are part of the output already. */
