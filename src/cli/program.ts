@@ -65,7 +65,7 @@ Examples:
   mycelium init                        write .mycelium/config.yaml
   mycelium plan --input PLAN.md        cut a plan into tasks
   mycelium run --dry-run               show what would run side by side
-  mycelium run --agent claude          work on the tasks and land what is proven
+  mycelium run --agent command         work on the tasks and land what is proven
   mycelium status                      how it stands, and what to do next
   mycelium logs failures               what went wrong, with the output
   mycelium resume                      go on after Ctrl-C, a crash or a failure
