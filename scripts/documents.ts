@@ -88,6 +88,7 @@ agents:
 | Variable               | Meaning                                                                     |
 | ---------------------- | --------------------------------------------------------------------------- |
 | \`MYCELIUM_HOME\`        | Mycelium's own folder; \`--home\` wins. Default: \`~/.mycelium\`                |
+| \`MYCELIUM_CACHE\`       | Images and booted machines. Default: \`cache\` in \`MYCELIUM_HOME\`             |
 | \`MOCK_LLM\`             | \`1\`: the mock planner and the mock agent, where nothing else is asked for   |
 | \`MOCK_LLM_OUTPUT_PATH\` | A file with the mock model's reply                                          |
 | \`MOCK_LLM_OUTPUT\`      | The reply itself; wins over the file                                        |

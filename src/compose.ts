@@ -11,8 +11,23 @@ import type { Clock } from "./lib/clock.ts";
 import { createMockPlanner } from "./planning/mock-planner.ts";
 import { createOutlinePlanner } from "./planning/outline-planner.ts";
 import type { Planner } from "./planning/planner.ts";
+import { findersOf } from "./workspaces/all-kinds.ts";
+import { createDockerProvider } from "./workspaces/docker/docker.ts";
+import { readEngineAddress } from "./workspaces/docker/engine-address.ts";
+import { openEngine } from "./workspaces/docker/engine.ts";
+import {
+  buildImage,
+  DEFAULT_IMAGE,
+  type BuiltImage,
+  type ImageRequest,
+} from "./workspaces/images/build-image.ts";
 import { createLocalProvider } from "./workspaces/local.ts";
-import type { WorkspaceProvider } from "./workspaces/workspace.ts";
+import type { LastingProvider } from "./workspaces/lasting-workspace.ts";
+import { createSandboxProvider } from "./workspaces/sandbox.ts";
+import { createVmProvider } from "./workspaces/vm.ts";
+import { withSettings } from "./workspaces/with-settings.ts";
+import type { WorkspaceFinder, WorkspaceKind, WorkspaceProvider } from "./workspaces/workspace.ts";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 /**
@@ -38,7 +53,7 @@ export async function compose(request: CompositionRequest): Promise<Composition>
   const { environment, config, clock } = request;
   return {
     repository: await openRunRepository(environment, config, clock),
-    provider: composeProvider(environment, request.workspaceKind ?? config.workspace.kind),
+    provider: composeProvider(environment, config, request.workspaceKind ?? config.workspace.kind),
     agents: (name) => composeAgent(environment, config, name),
     workEnv: workEnvironment(environment, config),
   };
@@ -53,11 +68,71 @@ export async function openRunRepository(
   return openRepository({ path: config.repo_path, env, clock });
 }
 
-export function composeProvider(environment: Environment, kind: string): WorkspaceProvider {
-  if (kind === "local") return createLocalProvider({ root: join(environment.home, "workspaces") });
-  throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
-    hint: "the only kind in this version is local",
+function composeProvider(
+  environment: Environment,
+  { workspace }: Config,
+  kind: string,
+): WorkspaceProvider {
+  const make = kindsOf(environment).get(kind);
+  if (make === undefined) {
+    throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
+      hint: `there are ${[...kindsOf(environment).keys()].join(", ")}`,
+    });
+  }
+  const { cpus, memory_mb: memoryMb, disk_mb: diskMb, pids, network, image } = workspace;
+  return withSettings(make(), { limits: { cpus, memoryMb, diskMb, pids }, network, image });
+}
+
+/** Workspaces of every kind that this home has had. */
+export function composeFinder(environment: Environment): WorkspaceFinder {
+  const kinds = [...kindsOf(environment)].filter(
+    ([kind]) => kind !== "docker" || existsSync(join(environment.home, kind)),
+  );
+  return findersOf(kinds.map(([, make]) => make()));
+}
+
+/** The kinds whose workspaces can be kept, by name. */
+export function composeProviders(
+  environment: Environment,
+): ReadonlyMap<WorkspaceKind, LastingProvider> {
+  return new Map([
+    ["local", localOf(environment)],
+    ["docker", dockerOf(environment)],
+  ]);
+}
+
+function kindsOf(environment: Environment): ReadonlyMap<string, () => WorkspaceProvider> {
+  const { home, cache } = environment;
+  return new Map([
+    ["local", () => localOf(environment)],
+    ["sandbox", () => createSandboxProvider({ root: join(home, "sandboxes") })],
+    ["docker", () => dockerOf(environment)],
+    ["vm", () => createVmProvider({ root: join(home, "vms"), cacheDir: join(cache, "vm") })],
+  ]);
+}
+
+function localOf({ home }: Environment): LastingProvider {
+  const snapshots = join(home, "snapshots", "local");
+  return createLocalProvider({ root: join(home, "workspaces"), snapshots });
+}
+
+function dockerOf(environment: Environment): LastingProvider {
+  return createDockerProvider({
+    root: join(environment.home, "docker"),
+    address: readEngineAddress(environment.lookup("DOCKER_HOST")),
+    image: DEFAULT_IMAGE,
+    gitEnvironment: { PATH: environment.path },
   });
+}
+
+const IMAGE_TOOL_TIMEOUT_MS = 1_800_000;
+
+export function composeImageBuilder(
+  environment: Environment,
+): (request: Pick<ImageRequest, "from" | "include">) => Promise<BuiltImage> {
+  const engine = openEngine(readEngineAddress(environment.lookup("DOCKER_HOST")));
+  const tools = { path: environment.path, timeoutMs: IMAGE_TOOL_TIMEOUT_MS };
+  return (request) => buildImage({ ...request, engine, tools });
 }
 
 function composeAgent(environment: Environment, config: Config, name: string): Agent {

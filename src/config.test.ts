@@ -29,7 +29,7 @@ test("fills in every default", async () => {
     auto_rescope: true,
     budgets: { mode: "warn" },
     planner: { provider: "outline" },
-    workspace: { kind: "local", pass_env: [] },
+    workspace: { kind: "local", pass_env: [], network: "allow" },
     cleanup: { workspaces: "on_success" },
     landing: { batch_max: 16, strategy: "squash", linger_seconds: 5 },
   });
@@ -119,7 +119,7 @@ test.each<[string, string, string, number, string | RegExp]>([
   ["too many", "max_parallel: 257", "max_parallel", 3, "256"],
   ["fraction", "max_attempts: 1.5", "max_attempts", 3, "int"],
   ["empty command", "lint: ' '", "lint", 3, "empty"],
-  ["later workspace", "workspace: {kind: docker}", "workspace.kind", 3, "not in this version"],
+  ["later workspace", "workspace: {kind: vm}", "workspace.kind", 3, "not in this version"],
   ["other workspace", "workspace: {kind: cloud}", "workspace.kind", 3, "`local`"],
   ["key twice", "doctor: other", "(file)", 3, "same key twice"],
   ["two documents", "---\na: 1", "(file)", 3, "more than one"],

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { addClean } from "./commands/clean.ts";
+import { addImage } from "./commands/image.ts";
 import { addInit } from "./commands/init.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addPlan } from "./commands/plan.ts";
@@ -8,6 +9,7 @@ import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addStatus } from "./commands/status.ts";
+import { addWorkspace } from "./commands/workspace.ts";
 import { addGlobals, readGlobals } from "./globals.ts";
 import type { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -55,7 +57,18 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     .exitOverride()
     .addHelpText("after", EXAMPLES);
   addGlobals(program);
-  const add = [addInit, addPlan, addRun, addResume, addStatus, addRuns, addLogs, addClean];
+  const add = [
+    addInit,
+    addPlan,
+    addRun,
+    addResume,
+    addStatus,
+    addRuns,
+    addLogs,
+    addClean,
+    addWorkspace,
+    addImage,
+  ];
   for (const addCommand of add) addCommand(program, run);
   return program;
 }

@@ -6,7 +6,7 @@ export interface Output {
   /** Characters that fit on a line. */
   columns(): number;
   /** Never throws, and is quiet once nobody reads any more. */
-  write(text: string): void;
+  write(text: string | Uint8Array): void;
 }
 
 /** Where the command line reads and writes. */
@@ -15,6 +15,8 @@ export interface Terminal {
   readonly stdout: Output;
   /** Everything else. */
   readonly stderr: Output;
+  /** All of standard input, to its end; `null` where a person sits at it. */
+  readInput(bytesMax: number): Promise<Buffer | "too-much" | null>;
   /** Whether a person can be asked. */
   readonly canAsk: boolean;
   /** Asks on stderr; true for yes. No answer is no. */
@@ -31,7 +33,7 @@ export function openTerminal(): Terminal {
   const stdout = openOutput(process.stdout, () => unread.abort());
   const stderr = openOutput(process.stderr, () => undefined);
   const canAsk = process.stdin.isTTY && stderr.isTerminal;
-  return { stdout, stderr, canAsk, ask, unread: unread.signal };
+  return { stdout, stderr, readInput, canAsk, ask, unread: unread.signal };
 }
 
 function openOutput(stream: NodeJS.WriteStream, onClosed: () => void): Output {
@@ -49,6 +51,18 @@ function openOutput(stream: NodeJS.WriteStream, onClosed: () => void): Output {
       if (isOpen) stream.write(text);
     },
   };
+}
+
+async function readInput(bytesMax: number): Promise<Buffer | "too-much" | null> {
+  if (process.stdin.isTTY) return null;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) return "too-much";
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 async function ask(question: string, signal: AbortSignal): Promise<boolean> {

@@ -10,6 +10,7 @@ test("has a sensible default for everything", () => {
   const { lookup, ...environment } = read({});
   expect(environment).toEqual({
     home: `${homedir()}/.mycelium`,
+    cache: `${homedir()}/.mycelium/cache`,
     mockLlm: false,
     mockLlmOutputPath: null,
     mockLlmOutput: null,

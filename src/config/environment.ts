@@ -8,6 +8,8 @@ import { usageSchema, type Usage } from "../domain/usage.ts";
 export interface Environment {
   /** Mycelium's own folder: database, runs, workspaces. Absolute. */
   readonly home: string;
+  /** What can be made again: images and booted machines. Absolute; in `home` where nobody says. */
+  readonly cache: string;
   /** Use the mock planner and the mock agent. */
   readonly mockLlm: boolean;
   /** The mock model's reply: a file (absolute), or the reply itself, which wins. */
@@ -49,6 +51,7 @@ export function readEnvironment(source: EnvironmentSource): Environment {
   const replyFile = text("MOCK_LLM_OUTPUT_PATH");
   return {
     home: resolve(cwd, home),
+    cache: resolve(cwd, text("MYCELIUM_CACHE") ?? join(resolve(cwd, home), "cache")),
     mockLlm: readSwitch("MOCK_LLM", text("MOCK_LLM")),
     mockLlmOutputPath: replyFile === null ? null : resolve(cwd, replyFile),
     mockLlmOutput: text("MOCK_LLM_OUTPUT"),

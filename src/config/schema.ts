@@ -81,14 +81,13 @@ const budgets = z.strictObject({
 
 const workspace = z.strictObject({
   kind: z
-    .enum(["local"], {
-      error: ({ input }) =>
-        ["sandbox", "docker", "vm"].some((kind) => kind === input)
-          ? "this kind of workspace is not in this version; use `local`"
-          : "the only kind in this version is `local`",
-    })
+    .enum(["local", "sandbox", "docker", "vm"])
     .default("local")
-    .describe("A folder of its own with a private clone and the user's own rights."),
+    .describe(
+      "Where agents work and gates run. `local`: a folder with a private clone and the user's own " +
+        "rights. `sandbox`: namespaces and overlays by bubblewrap, on Linux. `docker`: a container " +
+        "with its own user, files and processes. `vm`: a virtual machine, forked live from a booted one.",
+    ),
   pass_env: z
     .array(variableName)
     .max(100)
@@ -97,6 +96,35 @@ const workspace = z.strictObject({
       "Variables of Mycelium's own environment that every command in a workspace gets, gates " +
         "included. `PATH`, `HOME`, `LANG` and `USER` are always there; nothing else is.",
     ),
+  network: z
+    .enum(["none", "allow"])
+    .default("allow")
+    .describe("`none` cuts workspaces off, from this machine too; `local` cannot do that."),
+  memory_mb: z
+    .int()
+    .min(16)
+    .max(16_777_216)
+    .optional()
+    .describe("Memory of one workspace, where the kind can hold it."),
+  cpus: z
+    .number()
+    .min(0.01)
+    .max(4096)
+    .optional()
+    .describe("Cores of one workspace; fractions count."),
+  disk_mb: z
+    .int()
+    .min(64)
+    .max(16_777_216)
+    .optional()
+    .describe("What one workspace may write, where the kind can hold it."),
+  pids: z.int().min(16).max(4_194_304).optional().describe("Processes of one workspace at once."),
+  image: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("What containers are made of. Default: what `mycelium image build` made last."),
 });
 
 const landing = z.strictObject({

@@ -17,7 +17,7 @@ function secretsOf(
   const agents = new Map([["one", agent(settings)]]);
   return knownSecrets(
     { lookup: (name) => variables[name] },
-    { agents, workspace: { kind: "local", pass_env: [] } },
+    { agents, workspace: { kind: "local", network: "allow", pass_env: [] } },
   );
 }
 

@@ -19,6 +19,8 @@ export interface OperationContext {
   readonly onStart: (report: RunReport) => void;
   /** Told of the events of the run at hand as they are recorded. Must not throw. */
   readonly onEvent: (event: RecordedEvent) => void;
+  /** Told of the output of a command in a workspace as it comes. Must not throw. */
+  readonly onOutput?: (stream: "stdout" | "stderr", chunk: Buffer) => void;
   /** Of this program; stands in receipts. */
   readonly version: string;
 }

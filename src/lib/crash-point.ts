@@ -2,7 +2,7 @@
  * Named moments between "recorded" and "done". Tests end the process at one of them, as a power cut
  * would, and require that recovery reaches the same end; elsewhere they do nothing.
  */
-export const CRASH_POINTS = [
+export const RUN_CRASH_POINTS = [
   "run.recorded",
   "attempt.recorded",
   "workspace.created",
@@ -18,7 +18,29 @@ export const CRASH_POINTS = [
   "landing.ref-moved",
   "landing.recorded",
   "run.settled",
+  "workspace.recorded",
+  "workspace.removing",
 ] as const;
+
+/** The same for workspaces that are kept, which no run comes by. */
+const KEPT_CRASH_POINTS = [
+  "snapshot.recorded",
+  "snapshot.held",
+  "snapshot.copied",
+  "snapshot.removing",
+  "fork.recorded",
+  "fork.copied",
+  "restore.staged",
+  "restore.intended",
+  "restore.emptied",
+  "kept.claimed",
+  "kept.made",
+  "kept.removing",
+  "golden.made",
+  "sweep.rescued",
+] as const;
+
+export const CRASH_POINTS = [...RUN_CRASH_POINTS, ...KEPT_CRASH_POINTS] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 

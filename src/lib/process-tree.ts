@@ -3,6 +3,7 @@ import {
   carriesMarker,
   countPids,
   findProcess,
+  isAlive,
   lastPid,
   listPids,
   listProcesses,
@@ -55,6 +56,30 @@ export function endMarkedProcesses(marker: string): Promise<number> {
 }
 
 /**
+ * Sends a signal once to every process that carries `NAME=value` in its environment, and to their
+ * descendants; answers how many there were. Where the answer is 0, nothing was there, or the
+ * system does not show other processes' environments.
+ */
+export function signalMarkedProcesses(marker: string, signal: NodeJS.Signals): number {
+  const table = listProcesses();
+  const root = { pid: 0, start: null, marker, startedAtMs: 0 };
+  const tree = treeOf(table, new Map(), root);
+  sendSignal(table, tree, signal);
+  return tree.length;
+}
+
+/**
+ * Kills one process by its name for good, and waits until it is gone, for a bounded time. The first
+ * process of a pid namespace takes all others in it along. Answers whether it was there.
+ */
+export async function endIdentified(pid: number, identity: string): Promise<boolean> {
+  if (!isAlive(pid, identity)) return false;
+  process.kill(pid, "SIGKILL");
+  await poll(KILL_DEADLINE_MS, () => !isAlive(pid, identity));
+  return true;
+}
+
+/**
  * Whether something of the tree is left after its first process ended. Quick, as it follows every
  * command: one system call for the group and, where there is a marker, a look at the processes
  * that started since. May err to both sides in rare cases: `endTree` looks closely, and
@@ -86,12 +111,11 @@ function findMarkedSince(root: TreeRoot, marker: string): boolean {
 }
 
 type Known = Map<string, ProcessEntry>;
-type Signal = "SIGTERM" | "SIGKILL";
 type Search = (table: readonly ProcessEntry[], known: Known) => readonly ProcessEntry[];
 
 async function endAll(search: Search, graceMs: number): Promise<number> {
   const known: Known = new Map();
-  const look = (signal: Signal | null): boolean => {
+  const look = (signal: NodeJS.Signals | null): boolean => {
     const table = listProcesses();
     const tree = search(table, known);
     for (const entry of tree) known.set(nameOf(entry), entry);
@@ -181,7 +205,7 @@ function withDescendants(
 function sendSignal(
   table: readonly ProcessEntry[],
   tree: readonly ProcessEntry[],
-  signal: Signal,
+  signal: NodeJS.Signals,
 ): void {
   const members = new Set(tree);
   const mixed = new Set(table.flatMap((entry) => (members.has(entry) ? [] : entry.group)));

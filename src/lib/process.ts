@@ -6,8 +6,11 @@ import { startOf } from "./process-table.ts";
 import { endTree, mayHaveLeftovers } from "./process-tree.ts";
 
 export { startProcess, type Conversation } from "./process-conversation.ts";
+export { startDaemon, type Daemon, type DaemonRequest } from "./process-daemon.ts";
+export { startDetached, type Detached } from "./process-detached.ts";
+export { startLogged, type LoggedStart } from "./process-logged.ts";
 export { isAlive, processIdentity } from "./process-table.ts";
-export { endMarkedProcesses } from "./process-tree.ts";
+export { endIdentified, endMarkedProcesses, signalMarkedProcesses } from "./process-tree.ts";
 
 export interface ProcessRequest {
   readonly command: readonly [string, ...string[]];

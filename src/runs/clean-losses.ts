@@ -2,12 +2,12 @@ import { listAttempts, type AttemptRow } from "../store/attempts.ts";
 import { listTasks, type TaskRow } from "../store/tasks.ts";
 import type { Store } from "../store/store.ts";
 import { holdsWork } from "../workspaces/unlanded-work.ts";
-import type { WorkspaceProvider } from "../workspaces/workspace.ts";
+import type { WorkspaceFinder } from "../workspaces/workspace.ts";
 
 export interface LossSearch {
   readonly store: Store;
   readonly runId: string;
-  readonly provider: WorkspaceProvider;
+  readonly provider: WorkspaceFinder;
   readonly workEnv: Readonly<Record<string, string>>;
   /** The run's workspaces that are still there. */
   readonly workspaces: readonly string[];

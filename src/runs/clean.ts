@@ -3,7 +3,7 @@ import { Refusal } from "../domain/failure.ts";
 import { deleteRunIn } from "../store/delete-run.ts";
 import { findRun, listRuns, type RunRow } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
-import type { WorkspaceProvider } from "../workspaces/workspace.ts";
+import type { WorkspaceFinder } from "../workspaces/workspace.ts";
 import { listKeptLogs, requireRealFolder } from "./clean-folders.ts";
 import { findLosses, type LossSearch } from "./clean-losses.ts";
 import type { CleanedRun, CleanReport } from "./clean-report.ts";
@@ -33,7 +33,7 @@ export interface CleanRequest {
   readonly dryRun: boolean;
   /** Removes work that did not land, too. A run that a process works on is left alone even so. */
   readonly force: boolean;
-  readonly provider: WorkspaceProvider;
+  readonly provider: WorkspaceFinder;
   /** The environment that commands in workspaces get. */
   readonly workEnv: Readonly<Record<string, string>>;
   /** Removes the refs below a prefix and names them; a repository that is gone has none. */

@@ -26,9 +26,7 @@ export async function readConfined(
   path: string,
   bytesMax: number,
 ): Promise<Result<Buffer>> {
-  return refusing(path, async () => {
-    const real = await realpath(lexicallyInside(confinement, path));
-    await using file = await openRegular(checkInside(confinement, real), constants.O_RDONLY);
+  return readingConfined(confinement, path, async (file) => {
     const { size } = await file.stat();
     if (size > bytesMax) throw new Refused("too-large", `has ${size} bytes, over ${bytesMax}`);
     const content = Buffer.alloc(size);
@@ -43,11 +41,33 @@ export async function writeConfined(
   path: string,
   content: string | Buffer,
 ): Promise<Result<void>> {
+  return writingConfined(confinement, path, (file) => file.writeFile(content));
+}
+
+/** Gives a regular file to read, of any size. Refuses as `readConfined` does. */
+export async function readingConfined<T>(
+  confinement: Confinement,
+  path: string,
+  use: (file: FileHandle) => Promise<T>,
+): Promise<Result<T>> {
+  return refusing(path, async () => {
+    const real = await realpath(lexicallyInside(confinement, path));
+    await using file = await openRegular(checkInside(confinement, real), constants.O_RDONLY);
+    return await use(file);
+  });
+}
+
+/** Gives a regular file to write, emptied, with its folders made. Refuses as `readConfined` does. */
+export async function writingConfined<T>(
+  confinement: Confinement,
+  path: string,
+  use: (file: FileHandle) => Promise<T>,
+): Promise<Result<T>> {
   return refusing(path, async () => {
     const target = await targetOf(confinement, lexicallyInside(confinement, path));
     await using file = await openRegular(target, constants.O_WRONLY | constants.O_CREAT);
     await file.truncate(0);
-    await file.writeFile(content);
+    return await use(file);
   });
 }
 

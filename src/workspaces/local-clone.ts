@@ -10,7 +10,7 @@ import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /** In the clone's own configuration: a clone lives for one task and tidies nothing up. */
-const CLONE_SETTINGS = `[gc]
+export const CLONE_SETTINGS = `[gc]
 	auto = 0
 [maintenance]
 	auto = false
@@ -72,14 +72,19 @@ export interface RepositoryRequest {
  */
 export function writeRepository({ gitDir, seed, objects, head }: RepositoryRequest): void {
   mkdirSync(join(gitDir, "refs/heads"), { recursive: true });
-  const isSha256 = seed.objectFormat === "sha256";
-  const version = `[core]\n\trepositoryformatversion = ${isSha256 ? 1 : 0}\n\tbare = false\n`;
-  const extensions = isSha256 ? "[extensions]\n\tobjectformat = sha256\n" : "";
-  writeBelow(gitDir, "config", version + extensions + CLONE_SETTINGS);
+  writeBelow(gitDir, "config", repositoryConfig(seed.objectFormat));
   writeBelow(gitDir, "objects/info/alternates", objects.map((path) => `${path}\n`).join(""));
   const shallow = readOptional(join(seed.gitDir, "shallow"));
   if (shallow !== null) writeBelow(gitDir, "shallow", shallow);
   writeBelow(gitDir, "HEAD", `${head}\n`);
+}
+
+/** The configuration of a private clone. */
+export function repositoryConfig(objectFormat: WorkspaceSeed["objectFormat"]): string {
+  const isSha256 = objectFormat === "sha256";
+  const version = `[core]\n\trepositoryformatversion = ${isSha256 ? 1 : 0}\n\tbare = false\n`;
+  const extensions = isSha256 ? "[extensions]\n\tobjectformat = sha256\n" : "";
+  return version + extensions + CLONE_SETTINGS;
 }
 
 function writeBelow(folder: string, path: string, content: string | Buffer): void {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
 import { writeRepository } from "./local-clone.ts";
 import { runGit } from "./local-git.ts";
-import type { LocalLayout, SeedRecord } from "./local-layout.ts";
+import type { LocalLayout } from "./local-layout.ts";
+import type { SeedRecord } from "./local-record.ts";
 import { readWorkerHead } from "./worker-head.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
@@ -20,7 +21,7 @@ export interface CollectRequest {
  * Nobody reads a bundle twice: speed before size. And nothing that only claims to know what objects
  * hold is asked: commit graphs and their like are the worker's too.
  */
-const PACKING = [
+export const PACKING: readonly string[] = [
   "pack.threads=1",
   "pack.compression=1",
   "pack.window=0",

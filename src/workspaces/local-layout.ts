@@ -1,7 +1,5 @@
-import { lstatSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
-import { codeOf } from "./workspace-failure.ts";
 
 /** Ids become folder names and stand in environments and messages. */
 const ID = /^[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|$)){0,199}$/;
@@ -21,8 +19,14 @@ export interface LocalLayout {
   readonly home: string;
   /** Bundles, and the repository that makes them: Mycelium's own, nothing of the worker's. */
   readonly outbox: string;
-  /** Written last: a workspace without it is half made. */
-  readonly ready: string;
+  /** Of background commands: one folder each. */
+  readonly jobs: string;
+  /** Where a snapshot is copied to before it takes the place of what is there. */
+  readonly incoming: string;
+  /** What happened to it, a line each. */
+  readonly log: string;
+  /** See `local-record.ts`. */
+  readonly record: string;
 }
 
 export function layoutOf(root: string, id: string): LocalLayout {
@@ -34,39 +38,33 @@ export function layoutOf(root: string, id: string): LocalLayout {
     temporary: join(folder, "tmp"),
     home: join(folder, "home"),
     outbox: join(folder, "outbox"),
-    ready: join(folder, "ready"),
+    jobs: join(folder, "jobs"),
+    incoming: join(folder, "incoming"),
+    log: join(folder, "log"),
+    record: join(folder, "record.json"),
   };
 }
 
-const seedSchema = z.object({
-  gitDir: z.string(),
-  objectFormat: z.enum(["sha1", "sha256"]),
-  commit: z.string(),
-  branch: z.string(),
-});
-
-const recordSchema = z.object({ version: z.literal(1), seed: seedSchema });
-
-/** What a later process must know of a workspace, beside where it is. */
-export type SeedRecord = z.infer<typeof seedSchema>;
-
-export function markReady(layout: LocalLayout, seed: SeedRecord): void {
-  const unfinished = `${layout.ready}.new`;
-  writeFileSync(unfinished, `${JSON.stringify({ version: 1, seed })}\n`);
-  renameSync(unfinished, layout.ready);
-}
-
-/** `null` where the workspace is missing, half made, or not of this version. */
-export function readReady(layout: LocalLayout): SeedRecord | null {
-  try {
-    return recordSchema.parse(JSON.parse(readFileSync(layout.ready, "utf8"))).seed;
-  } catch (error) {
-    const isExpected = codeOf(error) !== "" || error instanceof SyntaxError;
-    if (isExpected || error instanceof z.ZodError) return null;
-    throw error;
+/** Those of its folders that are missing. */
+export function makeFolders({ repository, context, temporary, outbox }: LocalLayout): void {
+  for (const folder of [repository, context, temporary, outbox]) {
+    mkdirSync(folder, { recursive: true });
   }
 }
 
 export function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/**
+ * Stands in the environment of every process of the workspace, and of no other workspace on the
+ * machine: ids alone are the same in the homes of two Mycelia.
+ */
+export function processMarker(layout: LocalLayout): string {
+  return `MYCELIUM_WORKSPACE_DIR=${layout.folder}`;
+}
+
+/** By this a process knows its workspace, and is known as its own; no request can change it. */
+export function identityOf(id: string, layout: LocalLayout): Record<string, string> {
+  return { MYCELIUM_WORKSPACE_ID: id, MYCELIUM_WORKSPACE_DIR: layout.folder };
 }

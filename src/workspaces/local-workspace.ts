@@ -1,17 +1,21 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { Refusal, type Result } from "../domain/failure.ts";
+import type { Result } from "../domain/failure.ts";
 import { endMarkedProcesses, runProcess, type ProcessOutput } from "../lib/process.ts";
 import { folderInside, readConfined, writeConfined, type Confinement } from "./confined-files.ts";
 import { collectBundle } from "./local-collect.ts";
 import { DEFAULT_PATH } from "./local-git.ts";
-import { exists, type LocalLayout, type SeedRecord } from "./local-layout.ts";
+import { identityOf, processMarker, type LocalLayout } from "./local-layout.ts";
+import type { SeedRecord } from "./local-record.ts";
+import { removeFolder } from "./remove-folder.ts";
+import { workspaceFailure } from "./workspace-failure.ts";
 import type { ExecOutput, ExecRequest, ExecResult, Workspace } from "./workspace.ts";
 
 export interface LocalWorkspaceMeans {
   readonly id: string;
   readonly layout: LocalLayout;
-  readonly seed: SeedRecord;
+  /** `null` for one that began empty: nothing can be collected from it. */
+  readonly seed: SeedRecord | null;
   /** What its commands get. */
   readonly env: Readonly<Record<string, string>>;
   /** What our own git gets. */
@@ -28,6 +32,8 @@ export interface LocalLimits {
   readonly bundleBytesMax: number;
   /** Of each stream of a command, where the request does not say. */
   readonly outputBytesMax: number;
+  /** Of each stream of a background command; its beginning is kept. */
+  readonly jobOutputBytesMax: number;
 }
 
 /** A folder on this machine. Commands run as the user who runs Mycelium, and nothing holds them. */
@@ -73,6 +79,7 @@ export class LocalWorkspace implements Workspace {
   ): Promise<Result<{ readonly bundle: string | null; readonly head: string }>> {
     const { layout, seed, gitEnvironment: env, limits } = this.#means;
     const { collectTimeoutMs: timeoutMs, bundleBytesMax } = limits;
+    if (seed === null) return Promise.resolve(workspaceFailure(`${this.id} was not seeded`));
     return collectBundle({ layout, seed, base, env, timeoutMs, bundleBytesMax });
   }
 
@@ -119,19 +126,6 @@ export class LocalWorkspace implements Workspace {
 }
 
 /**
- * Stands in the environment of every process of the workspace, and of no other workspace on the
- * machine: ids alone are the same in the homes of two Mycelia.
- */
-export function processMarker(layout: LocalLayout): string {
-  return `MYCELIUM_WORKSPACE_DIR=${layout.folder}`;
-}
-
-/** By this a process knows its workspace, and is known as its own; no request can change it. */
-export function identityOf(id: string, layout: LocalLayout): Record<string, string> {
-  return { MYCELIUM_WORKSPACE_ID: id, MYCELIUM_WORKSPACE_DIR: layout.folder };
-}
-
-/**
  * The environment of a workspace's commands. Git looks for no repository above the workspace, even
  * where a worker removed its own.
  */
@@ -149,24 +143,7 @@ export function commandEnvironment(
   };
 }
 
-/**
- * Removes a folder whatever is in it: too deep for paths, or without the right to read. A program
- * does it, because so many system calls would hold up this process. Refuses where it cannot.
- */
-export async function removeFolder(folder: string, timeoutMs: number): Promise<void> {
-  if (!exists(folder)) return;
-  const means = { cwd: "/", env: { PATH: DEFAULT_PATH }, timeoutMs, outputBytesMax: 2048 };
-  const removed = await runProcess({ command: ["rm", "-rf", "--", folder], ...means });
-  if (removed.ending.kind === "exited" && removed.ending.code === 0) return;
-  const script = 'chmod -R u+rwX -- "$0"; rm -rf -- "$0"';
-  const forced = await runProcess({ command: ["/bin/sh", "-c", script, folder], ...means });
-  if (!exists(folder)) return;
-  throw new Refusal("workspace-failed", `cannot remove ${folder}: ${asText(forced.stderr).text}`, {
-    hint: "remove it by hand",
-  });
-}
-
-function unstartable(message: string): ExecResult {
+export function unstartable(message: string): ExecResult {
   const nothing: ExecOutput = { text: "", totalBytes: 0, droppedBytes: 0 };
   return {
     ending: { kind: "unstartable", message },
@@ -177,7 +154,7 @@ function unstartable(message: string): ExecResult {
 }
 
 /** Where the beginning was dropped, so are the rest bytes of a character that was cut through. */
-function asText({ bytes, totalBytes, droppedBytes }: ProcessOutput): ExecOutput {
+export function asText({ bytes, totalBytes, droppedBytes }: ProcessOutput): ExecOutput {
   let start = 0;
   if (droppedBytes > 0) while (start < 3 && isContinuation(bytes[start])) start += 1;
   return { text: bytes.toString("utf8", start), totalBytes, droppedBytes };

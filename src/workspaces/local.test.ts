@@ -24,7 +24,7 @@ test("lies in folders of the documented names, and nowhere else", async () => {
     "context",
     "home",
     "outbox",
-    "ready",
+    "record.json",
     "repository",
     "tmp",
   ]);

@@ -1,26 +1,30 @@
 import { mkdirSync, realpathSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { resolve } from "node:path";
-import { endMarkedProcesses } from "../lib/process.ts";
+import { join, resolve } from "node:path";
 import type { Result } from "../domain/failure.ts";
+import { systemClock, timestamp } from "../lib/clock.ts";
+import { crashPoint } from "../lib/crash-point.ts";
+import { mapLimited } from "../lib/map-limited.ts";
+import { endMarkedProcesses } from "../lib/process.ts";
+import type { LastingProvider, LastingRequest } from "./lasting-workspace.ts";
 import { makeClone } from "./local-clone.ts";
+import { forkLocal } from "./local-fork.ts";
 import { DEFAULT_PATH } from "./local-git.ts";
-import { exists, isWorkspaceId, layoutOf, markReady, readReady } from "./local-layout.ts";
-import type { LocalLayout, SeedRecord } from "./local-layout.ts";
-import {
-  commandEnvironment,
-  identityOf,
-  LocalWorkspace,
-  processMarker,
-  removeFolder,
-  type LocalLimits,
-} from "./local-workspace.ts";
-import type { WorkspaceProvider, WorkspaceRequest } from "./workspace.ts";
-import { codeOf, workspaceFailure } from "./workspace-failure.ts";
+import { LastingLocalWorkspace } from "./local-lasting.ts";
+import { exists, identityOf, isWorkspaceId, layoutOf, processMarker } from "./local-layout.ts";
+import { makeFolders, type LocalLayout } from "./local-layout.ts";
+import { isWhole, newRecord, readRecord, writeRecord, type SeedRecord } from "./local-record.ts";
+import { deleteLocalSnapshot, listLocalSnapshots } from "./local-snapshots.ts";
+import type { SnapshotPlaces } from "./local-snapshots.ts";
+import { commandEnvironment, LocalWorkspace, type LocalLimits } from "./local-workspace.ts";
+import { removeFolder } from "./remove-folder.ts";
+import { codeOf, failureWith, workspaceFailure } from "./workspace-failure.ts";
 
 export interface LocalProviderOptions {
   /** Holds a folder a workspace; made where it is missing. */
   readonly root: string;
+  /** Holds a folder a snapshot; beside `root` where it is left out. */
+  readonly snapshots?: string;
   /** For Mycelium's own git: `PATH` is what counts. That of the workspace's commands by default. */
   readonly gitEnvironment?: Readonly<Record<string, string>>;
   readonly limits?: Partial<LocalLimits>;
@@ -32,17 +36,27 @@ const LIMITS: LocalLimits = {
   removeTimeoutMs: 300_000,
   bundleBytesMax: 2 * 1024 * 1024 * 1024,
   outputBytesMax: 65_536,
+  jobOutputBytesMax: 1024 * 1024 * 1024,
 };
 
+/** Copies share one disk: more at once only wait for each other. */
+const FORKS_AT_ONCE = 8;
+
 /** Workspaces that are folders on this machine: `<root>/<id>/{repository,context,tmp,home,outbox}`. */
-export function createLocalProvider(options: LocalProviderOptions): WorkspaceProvider {
+export function createLocalProvider(options: LocalProviderOptions): LastingProvider {
   const limits = { ...LIMITS, ...options.limits };
   const locate = (id: string): LocalLayout | null =>
     isWorkspaceId(id) ? layoutOf(withoutLinks(options.root), id) : null;
-  const open = (found: Found): LocalWorkspace => {
-    const env = commandEnvironment(found.layout, found.given);
-    const gitEnvironment = gitEnvironmentOf(found.given, options);
-    return new LocalWorkspace({ ...found, env, gitEnvironment, limits });
+  const places = (): SnapshotPlaces => ({
+    workspaces: withoutLinks(options.root),
+    snapshots: withoutLinks(options.snapshots ?? join(options.root, "../snapshots")),
+  });
+  const open = ({ given, ...found }: Found): LastingLocalWorkspace => {
+    const env = commandEnvironment(found.layout, given);
+    const gitEnvironment = gitEnvironmentOf(given, options);
+    const core = new LocalWorkspace({ ...found, env, gitEnvironment, limits });
+    const { jobOutputBytesMax } = limits;
+    return new LastingLocalWorkspace({ ...found, core, places: places(), env, jobOutputBytesMax });
   };
   return {
     kind: "local",
@@ -50,7 +64,11 @@ export function createLocalProvider(options: LocalProviderOptions): WorkspacePro
       "none: commands run as your own user, with your files and your network; " +
       "only the environment, the repository and the processes are kept apart",
 
+    probe: async () => ({ kind: "available", details: "a folder and your own user" }),
+
     create: async (request) => {
+      const refused = refuseWishes(request);
+      if (refused !== null) return refused;
       const made = await makeWorkspace(request, { ...options, limits });
       if (!made.ok) return made;
       const { id, seed, env: given } = request;
@@ -58,9 +76,9 @@ export function createLocalProvider(options: LocalProviderOptions): WorkspacePro
     },
     find: async ({ id, env: given }) => {
       const layout = locate(id);
-      const seed = layout === null ? null : readReady(layout);
-      if (layout === null || seed === null) return null;
-      return open({ id, layout, seed, given, isFound: true });
+      const record = layout === null ? null : readRecord(layout);
+      if (layout === null || !isWhole(record)) return null;
+      return open({ id, layout, seed: record.seed, given, isFound: true });
     },
     list: () => listFolders(options.root),
     endLeftovers: async (id) => {
@@ -70,16 +88,48 @@ export function createLocalProvider(options: LocalProviderOptions): WorkspacePro
     remove: async (id) => {
       const layout = locate(id);
       if (layout === null || !exists(layout.folder)) return;
+      const record = readRecord(layout);
+      if (record !== null) writeRecord(layout, { ...record, state: "removing" });
+      crashPoint("workspace.removing");
       await endMarkedProcesses(processMarker(layout));
       await removeFolder(layout.folder, limits.removeTimeoutMs);
     },
+    listSnapshots: async () => listLocalSnapshots(places()),
+    deleteSnapshot: (id) => deleteLocalSnapshot(places(), id),
+    fork: (snapshot, forks) =>
+      mapLimited(forks, FORKS_AT_ONCE, async (request) => {
+        const refused = refuseWishes(request);
+        if (refused !== null) return refused;
+        const { id, env: given } = request;
+        const claim = (): Promise<Result<LocalLayout>> =>
+          orFailure(id, async () => ({ ok: true, value: claimFolder(options.root, id) }));
+        const made = await forkLocal({ places: places(), snapshot, id }, claim);
+        if (!made.ok) return made;
+        return { ok: true, value: open({ id, ...made.value, given, isFound: false }) };
+      }),
   };
+}
+
+/** What this kind cannot hold it does not promise. */
+function refuseWishes(request: Pick<LastingRequest, "network" | "limits" | "image">) {
+  const hint = "use a sandbox, docker or vm workspace";
+  if (request.network === "none") {
+    const message = "a local workspace cannot be cut off from the network";
+    return failureWith("workspace-unsupported", message, { hint });
+  }
+  if (Object.values(request.limits ?? {}).some((limit) => limit !== undefined)) {
+    const message = "a local workspace cannot be held to limits";
+    return failureWith("workspace-unsupported", message, { hint });
+  }
+  if (request.image === undefined) return null;
+  const message = "a local workspace is made of no image";
+  return failureWith("workspace-unsupported", message, { hint: "use a docker or vm workspace" });
 }
 
 interface Found {
   readonly id: string;
   readonly layout: LocalLayout;
-  readonly seed: SeedRecord;
+  readonly seed: SeedRecord | null;
   readonly given: Readonly<Record<string, string>>;
   readonly isFound: boolean;
 }
@@ -98,33 +148,38 @@ function gitEnvironmentOf(
 
 /** All of a workspace or nothing of it, unless this process dies on the way. */
 async function makeWorkspace(
-  { id, seed, env: given }: WorkspaceRequest,
+  { id, seed, env: given }: LastingRequest,
   options: LocalProviderOptions & { readonly limits: LocalLimits },
 ): Promise<Result<LocalLayout>> {
   if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
-  const begun = await orFailure(id, async () => makeFolders(options.root, id));
+  const begun = await orFailure(id, async () => ({
+    ok: true as const,
+    value: claimFolder(options.root, id),
+  }));
   if (!begun.ok) return begun;
   const layout = begun.value;
   const made = await orFailure(id, async () => {
+    const record = newRecord({ seed, createdAt: timestamp(systemClock) });
+    writeRecord(layout, record);
+    crashPoint("workspace.recorded");
+    makeFolders(layout);
     const env = { ...gitEnvironmentOf(given, options), ...identityOf(id, layout) };
     const timeoutMs = options.limits.checkoutTimeoutMs;
-    const cloned = await makeClone({ layout, seed, env, timeoutMs });
+    const cloned = seed === null ? begun : await makeClone({ layout, seed, env, timeoutMs });
     if (!cloned.ok) return cloned;
-    markReady(layout, seed);
+    writeRecord(layout, { ...record, state: "running" });
     return begun;
   });
   if (!made.ok) await removeFolder(layout.folder, options.limits.removeTimeoutMs);
   return made;
 }
 
-function makeFolders(root: string, id: string): Result<LocalLayout> {
+/** Takes the id: from here on the workspace is listed. */
+function claimFolder(root: string, id: string): LocalLayout {
   mkdirSync(root, { recursive: true });
   const layout = layoutOf(withoutLinks(root), id);
   mkdirSync(layout.folder);
-  for (const folder of [layout.repository, layout.context, layout.temporary, layout.outbox]) {
-    mkdirSync(folder);
-  }
-  return { ok: true, value: layout };
+  return layout;
 }
 
 /** Turns what the disk refuses into a failure; everything else that is thrown is a bug. */

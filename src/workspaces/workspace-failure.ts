@@ -1,4 +1,4 @@
-import type { Failure, FailureContext } from "../domain/failure.ts";
+import type { Failure, FailureCode, FailureContext } from "../domain/failure.ts";
 
 const DISK_HINT = "free some space, then `mycelium resume`";
 
@@ -21,4 +21,14 @@ export function workspaceFailure(
 export function codeOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   return typeof code === "string" ? code : "";
+}
+
+/** A failure that is told apart by its code, such as `workspace-stopped`. */
+export function failureWith(
+  code: FailureCode,
+  message: string,
+  context: FailureContext = {},
+): { readonly ok: false; readonly failure: Failure } {
+  const { details = {}, hint = null } = context;
+  return { ok: false, failure: { code, message, details, hint } };
 }

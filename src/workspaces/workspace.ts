@@ -52,12 +52,35 @@ export interface WorkspaceSeed {
   readonly branch: string;
 }
 
+/** What a workspace may use. What is left out is the kind's own default; see `docs/isolation.md`. */
+export interface WorkspaceLimits {
+  /** Cores; fractions count. */
+  readonly cpus?: number | undefined;
+  readonly memoryMb?: number | undefined;
+  /** Of what is written, beside what the workspace was made of. */
+  readonly diskMb?: number | undefined;
+  readonly pids?: number | undefined;
+}
+
+/** `none`: nothing gets out, not even to this machine. `allow`: whatever the machine itself reaches. */
+export type WorkspaceNetwork = "none" | "allow";
+
 export interface WorkspaceRequest {
   readonly id: string;
   readonly seed: WorkspaceSeed;
   /** The whole environment of its commands, on top of what the kind itself needs. */
   readonly env: Readonly<Record<string, string>>;
+  readonly limits?: WorkspaceLimits | undefined;
+  /** `allow` by default. A kind that cannot hold `none` refuses it. */
+  readonly network?: WorkspaceNetwork | undefined;
+  /** Name of an image, for kinds that are made of one; the kind's default where it is left out. */
+  readonly image?: string | undefined;
 }
+
+/** Whether this machine can have workspaces of a kind, found out by trying. */
+export type WorkspaceProbe =
+  | { readonly kind: "available"; readonly details: string }
+  | { readonly kind: "missing"; readonly what: string; readonly hint: string };
 
 /**
  * An isolated place with files and commands. All paths are paths inside the workspace, absolute, or
@@ -83,7 +106,7 @@ export interface Workspace {
   destroy(): Promise<void>;
 }
 
-export const WORKSPACE_KINDS = ["local"] as const;
+export const WORKSPACE_KINDS = ["local", "sandbox", "docker", "vm"] as const;
 
 export type WorkspaceKind = (typeof WORKSPACE_KINDS)[number];
 
@@ -92,6 +115,7 @@ export interface WorkspaceProvider {
   readonly kind: WorkspaceKind;
   /** What this kind does and does not hold, in one sentence for people. */
   readonly isolation: string;
+  probe(): Promise<WorkspaceProbe>;
   create(request: WorkspaceRequest): Promise<Result<Workspace>>;
   /** An earlier process's workspace, by id; `null` where there is none or it is only half made. */
   find(request: {
@@ -107,3 +131,6 @@ export interface WorkspaceProvider {
   /** Removes a workspace by id, half-made ones too. May be called twice. */
   remove(id: string): Promise<void>;
 }
+
+/** What clean-up needs of a kind. */
+export type WorkspaceFinder = Pick<WorkspaceProvider, "find" | "list" | "remove">;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CRASH_POINTS, type CrashPoint } from "../../src/lib/crash-point.ts";
+import { RUN_CRASH_POINTS, type CrashPoint } from "../../src/lib/crash-point.ts";
 import { makeSandbox, ofType, type Sandbox } from "../support/cli.ts";
 
 /** Four tasks through every step: two alone, one that needs another, one that is rescoped. */
@@ -56,7 +56,7 @@ const PASSES: Readonly<Partial<Record<CrashPoint, readonly number[]>>> = {
   "landing.recorded": [1, 2],
 };
 
-const KILLS = CRASH_POINTS.flatMap((point) =>
+const KILLS = RUN_CRASH_POINTS.flatMap((point) =>
   (PASSES[point] ?? [1]).map((pass) => ({ at: `${point}:${pass}` })),
 );
 

@@ -22,7 +22,7 @@ export function captureTerminal(options: CapturedTerminalOptions = {}): Captured
     isTerminal,
     columns: () => columns,
     write: (text) => {
-      printed[name] += text;
+      printed[name] += typeof text === "string" ? text : Buffer.from(text).toString();
     },
   });
   return {
@@ -30,6 +30,7 @@ export function captureTerminal(options: CapturedTerminalOptions = {}): Captured
     questions,
     stdout: output("stdout"),
     stderr: output("stderr"),
+    readInput: () => Promise.resolve(null),
     canAsk: answer !== undefined,
     ask: (question) => {
       questions.push(question);

@@ -2,9 +2,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createLocalProvider, type LocalProviderOptions } from "../../src/workspaces/local.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
-import type { ProviderRig } from "./workspace-rig.ts";
+import type { LastingRig } from "./lasting-rig.ts";
 
-export interface LocalRig extends ProviderRig {
+export interface LocalRig extends LastingRig {
   /** Where the workspaces are. */
   readonly root: string;
 }
@@ -19,6 +19,7 @@ export async function localRig(
   return {
     root,
     provider,
+    reopen: () => createLocalProvider({ root, limits }),
     leaveHalfMade: async (id) => {
       await mkdir(join(root, id, "repository/.git"), { recursive: true });
     },

@@ -19,7 +19,7 @@ export function addRun(program: Command, run: Runner): void {
     .option("--tasks <ids>", "only these tasks, separated by commas", nameList)
     .option("--run-id <id>", "the run's id (default: made from the time)")
     .option("--max-parallel <n>", "tasks worked on at once", wholeNumber(1))
-    .option("--workspace <kind>", "where agents work: local")
+    .option("--workspace <kind>", "where agents work: local or docker")
     .option("--agent <name>", "who works: mock, echo, or one under `agents` in the configuration")
     .option("--dry-run", "show the batches and change nothing")
     .action((options: RunOptions, command: Command) =>

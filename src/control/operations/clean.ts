@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { composeProvider } from "../../compose.ts";
+import { composeFinder } from "../../compose.ts";
 import type { Environment } from "../../config/environment.ts";
 import { Refusal } from "../../domain/failure.ts";
 import { openRepository } from "../../git/repository.ts";
@@ -36,7 +36,7 @@ export const clean = defineOperation({
         keepLogs,
         dryRun,
         force,
-        provider: composeProvider(environment, "local"),
+        provider: composeFinder(environment),
         workEnv: { PATH: environment.path, HOME: environment.userHome },
         removeRefs: (removal) => removeRefs(environment, clock, removal),
       }),

@@ -1,0 +1,185 @@
+import { realpathSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Refusal, type Result } from "../../domain/failure.ts";
+import { mapLimited } from "../../lib/map-limited.ts";
+import type { LastingProvider, LastingWorkspace } from "../lasting-workspace.ts";
+import { isWorkspaceId } from "../local-layout.ts";
+import { codeOf } from "../workspace-failure.ts";
+import { commandEnvironment } from "./docker-workspace.ts";
+import { openEngine, type EngineAddress } from "./engine.ts";
+import { openGuestPool, type GuestPool } from "./guest-pool.ts";
+import { finishRestore, LastingDockerWorkspace, notRunning } from "./lasting-docker-workspace.ts";
+import { containerName, LABELS } from "./layout.ts";
+import { makeWorkspace, type Making } from "./make-workspace.ts";
+import { exists, readRecord } from "./record.ts";
+import { openSeedBundles } from "./seed-bundle.ts";
+import { folderOf, orFailure, type DockerProviderLimits, type Shop } from "./shop.ts";
+import { deleteSnapshot, findSnapshot, listSnapshots } from "./snapshots.ts";
+
+export interface DockerProviderOptions {
+  /** Holds records, bundles and the seeds' packs; made where it is missing. */
+  readonly root: string;
+  readonly address: EngineAddress;
+  /** Where nobody names another. */
+  readonly image: string;
+  /** For Mycelium's own git: `PATH` is what counts. */
+  readonly gitEnvironment: Readonly<Record<string, string>>;
+  readonly limits?: Partial<DockerProviderLimits>;
+}
+
+const GIGABYTE = 1024 * 1024 * 1024;
+const FORKS_AT_ONCE_MAX = 8;
+
+const LIMITS: DockerProviderLimits = {
+  checkoutTimeoutMs: 300_000,
+  collectTimeoutMs: 120_000,
+  sweepTimeoutMs: 30_000,
+  fileTimeoutMs: 300_000,
+  bundleBytesMax: 2 * GIGABYTE,
+  seedBytesMax: 16 * GIGABYTE,
+  outputBytesMax: 65_536,
+};
+
+/** Workspaces that are containers, with a folder each for what the host knows of them. */
+export function createDockerProvider(options: DockerProviderOptions): LastingProvider {
+  const shop = shopOf(options);
+  const make = async (making: Making): Promise<Result<LastingWorkspace>> => {
+    const here = shop();
+    const pool = openPool(making.id, here);
+    const made = await makeWorkspace(making, here, pool);
+    if (!made.ok) return made;
+    return { ok: true, value: openWorkspace(making.id, making.env, here, pool) };
+  };
+  return {
+    kind: "docker",
+    isolation:
+      "a container: its own files, processes and user, no capabilities, limits that hold, and no " +
+      "network where that is wanted; the kernel is shared with this machine",
+
+    probe: async () => probe(shop()),
+
+    create: (request) => make({ ...request, base: null, variables: {} }),
+
+    find: async ({ id, env }) => {
+      const here = shop();
+      const record = isWorkspaceId(id) ? readRecord(folderOf(here, id)) : null;
+      if (record === null || record.state === "making") return null;
+      if (record.state === "restoring") await finishRestore(record, here);
+      return openWorkspace(id, env, here);
+    },
+
+    list: async () => listIds(shop()),
+
+    endLeftovers: async (id) => (isWorkspaceId(id) ? endLeftovers(id, shop()) : 0),
+
+    remove: async (id) => {
+      if (isWorkspaceId(id)) await removeWorkspace(id, shop());
+    },
+
+    listSnapshots: async () => (await listSnapshots(shop())).map(({ snapshot }) => snapshot),
+
+    deleteSnapshot: (id) => orFailure(id, () => deleteSnapshot(shop(), id)),
+
+    fork: async (id, forks) => {
+      const found = await orFailure(id, () => findSnapshot(shop(), id));
+      if (!found.ok) return forks.map(() => found);
+      const { variables } = found.value;
+      return mapLimited(forks, FORKS_AT_ONCE_MAX, (request) =>
+        make({ ...request, seed: null, base: id, variables }),
+      );
+    },
+  };
+}
+
+function shopOf(options: DockerProviderOptions): () => Shop {
+  const limits = { ...LIMITS, ...options.limits };
+  const engine = openEngine(options.address);
+  const seeds = openSeedBundles({
+    folder: join(options.root, "seeds"),
+    env: options.gitEnvironment,
+    timeoutMs: limits.checkoutTimeoutMs,
+    bytesMax: limits.seedBytesMax,
+  });
+  const { root, image } = options;
+  return () => {
+    const home = exists(root) ? realpathSync(root) : resolve(root);
+    return { engine, home, image, limits, seeds };
+  };
+}
+
+function openPool(id: string, shop: Shop): GuestPool {
+  return openGuestPool(shop.engine, containerName(shop.home, id), () =>
+    readRecord(folderOf(shop, id))?.wanted === "stopped" ? notRunning() : null,
+  );
+}
+
+function openWorkspace(
+  id: string,
+  given: Readonly<Record<string, string>>,
+  shop: Shop,
+  pool: GuestPool = openPool(id, shop),
+): LastingDockerWorkspace {
+  const folder = folderOf(shop, id);
+  const env = commandEnvironment(given);
+  const means = {
+    id,
+    pool,
+    outbox: join(folder, "outbox"),
+    env: () => ({ ...env, ...readRecord(folder)?.variables }),
+    limits: shop.limits,
+    remove: () => removeWorkspace(id, shop),
+  };
+  return new LastingDockerWorkspace(means, shop);
+}
+
+async function probe({ engine, image }: Shop): ReturnType<LastingProvider["probe"]> {
+  try {
+    const { version } = await engine.facts();
+    if (await engine.hasImage(image)) {
+      return { kind: "available", details: `Docker Engine ${version}, image ${image}` };
+    }
+    const hint = "make it by `mycelium image build`";
+    return { kind: "missing", what: `the image ${image}`, hint };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const hint = error.failure.hint ?? "look at the engine's own log";
+    return { kind: "missing", what: error.message, hint };
+  }
+}
+
+/** By folder and by label: one of the two may be all that is left. */
+async function listIds(shop: Shop): Promise<readonly string[]> {
+  const containers = await shop.engine.listContainers({ [LABELS.home]: shop.home });
+  const labelled = containers.map(({ labels }) => labels[LABELS.workspace] ?? "");
+  const folders = await readdir(join(shop.home, "workspaces")).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  });
+  return [...new Set([...folders, ...labelled])].filter((id) => isWorkspaceId(id));
+}
+
+async function removeWorkspace(id: string, shop: Shop): Promise<void> {
+  await shop.engine.removeContainer(containerName(shop.home, id));
+  await rm(folderOf(shop, id), { recursive: true, force: true });
+}
+
+/**
+ * By an agent, which can count; then the container is stopped, because whatever is left of an earlier
+ * life only takes up room. Whoever runs a command in it starts it again.
+ */
+async function endLeftovers(id: string, shop: Shop): Promise<number> {
+  const container = containerName(shop.home, id);
+  const state = await shop.engine.inspectContainer(container);
+  if (state === null || !state.running) return 0;
+  const pool = openGuestPool(shop.engine, container);
+  try {
+    return await pool.use((guest) => guest.sweep(shop.limits.sweepTimeoutMs));
+  } catch {
+    // No agent could start any more, so there was more than nothing.
+    return 1;
+  } finally {
+    pool.end();
+    await shop.engine.killContainer(container);
+  }
+}

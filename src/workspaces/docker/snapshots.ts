@@ -1,0 +1,124 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Refusal, type Result } from "../../domain/failure.ts";
+import { systemClock, timestamp } from "../../lib/clock.ts";
+import type { Snapshot } from "../lasting-workspace.ts";
+import { isWorkspaceId } from "../local-layout.ts";
+import { codeOf, workspaceFailure } from "../workspace-failure.ts";
+import { containerName, LABELS, snapshotImage } from "./layout.ts";
+import { readRecord, writeRecord, type WorkspaceRecord } from "./record.ts";
+import { folderOf, type Shop } from "./shop.ts";
+
+/** With what a fork needs of it. */
+export interface StoredSnapshot {
+  readonly snapshot: Snapshot;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+/**
+ * Snapshots are images: all that is known of one stands in its labels, and is there at once or not
+ * at all. Who stands on it is counted, never stored.
+ */
+export async function listSnapshots(shop: Shop): Promise<readonly StoredSnapshot[]> {
+  const images = await shop.engine.listImages({ [LABELS.home]: shop.home });
+  const found = images.filter((labels) => labels[LABELS.snapshot] !== undefined);
+  const bases = (await listRecords(shop)).map(({ base }) => base);
+  const parents = found.map((labels) => labels[LABELS.parent] ?? "");
+  return found.map((labels) => {
+    const id = labels[LABELS.snapshot] ?? "";
+    const [workspace = "", name = ""] = id.split("@");
+    const parent = labels[LABELS.parent] ?? "";
+    const snapshot: Snapshot = {
+      id,
+      name,
+      workspace,
+      parent: parent === "" ? null : parent,
+      createdAt: labels[LABELS.createdAt] ?? "",
+      live: false,
+      references: [...bases, ...parents].filter((other) => other === id).length,
+    };
+    return { snapshot, variables: decode(labels[LABELS.variables] ?? "") };
+  });
+}
+
+export async function findSnapshot(shop: Shop, id: string): Promise<Result<StoredSnapshot>> {
+  const found = (await listSnapshots(shop)).find(({ snapshot }) => snapshot.id === id);
+  if (found !== undefined) return { ok: true, value: found };
+  return workspaceFailure(`there is no snapshot ${id}`, { details: { snapshot: id } });
+}
+
+/** Freezes a workspace's files under a name, and moves the workspace on to it in the tree. */
+export async function takeSnapshot(
+  shop: Shop,
+  record: WorkspaceRecord,
+  name: string,
+): Promise<Result<Snapshot>> {
+  if (!isWorkspaceId(name)) return workspaceFailure(`"${name}" cannot be a snapshot's name`);
+  const id = `${record.id}@${name}`;
+  const all = await listSnapshots(shop);
+  if (all.some(({ snapshot }) => snapshot.id === id)) {
+    return workspaceFailure(`there is a snapshot ${id} already`, {
+      hint: "choose another name, or delete it first",
+    });
+  }
+  const parent = all.some(({ snapshot }) => snapshot.id === record.standsOn)
+    ? record.standsOn
+    : record.base;
+  const createdAt = timestamp(systemClock);
+  await shop.engine.commitContainer(
+    containerName(shop.home, record.id),
+    snapshotImage(shop.home, id),
+    {
+      [LABELS.home]: shop.home,
+      [LABELS.snapshot]: id,
+      [LABELS.parent]: parent ?? "",
+      [LABELS.createdAt]: createdAt,
+      [LABELS.variables]: encode(record.variables),
+    },
+  );
+  await writeRecord(folderOf(shop, record.id), { ...record, standsOn: id });
+  const { id: workspace } = record;
+  return {
+    ok: true,
+    value: { id, name, workspace, parent, createdAt, live: false, references: 0 },
+  };
+}
+
+export async function deleteSnapshot(shop: Shop, id: string): Promise<Result<void>> {
+  const found = await findSnapshot(shop, id);
+  if (!found.ok) return found;
+  const { references } = found.value.snapshot;
+  if (references > 0) {
+    return workspaceFailure(`${id} is in use: ${references} stand on it`, {
+      details: { snapshot: id, references },
+      hint: "remove the workspaces and snapshots that were made from it first",
+    });
+  }
+  await shop.engine.removeImage(snapshotImage(shop.home, id));
+  return { ok: true, value: undefined };
+}
+
+async function listRecords(shop: Shop): Promise<readonly WorkspaceRecord[]> {
+  const folder = join(shop.home, "workspaces");
+  const ids = await readdir(folder).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  });
+  return ids.flatMap((id) => readRecord(folderOf(shop, id)) ?? []);
+}
+
+/** The record of a workspace that can be used. */
+export function requireRecord(shop: Shop, id: string): WorkspaceRecord {
+  const record = readRecord(folderOf(shop, id));
+  if (record !== null) return record;
+  throw new Refusal("workspace-missing", `there is no workspace ${id} any more`);
+}
+
+function encode(variables: Readonly<Record<string, string>>): string {
+  return Buffer.from(JSON.stringify(variables)).toString("base64url");
+}
+
+function decode(text: string): Readonly<Record<string, string>> {
+  if (text === "") return {};
+  return JSON.parse(Buffer.from(text, "base64url").toString()) as Record<string, string>;
+}

@@ -1,0 +1,196 @@
+import { expect, test } from "vitest";
+import { eventually } from "../../test/support/eventually.ts";
+import { makeLasting, seedOf, value, type LastingMeans } from "../../test/support/lasting-rig.ts";
+import { ENV, isRunning, output, sh, stubborn } from "../../test/support/workspace-rig.ts";
+
+const STOPPED = {
+  ok: false,
+  failure: {
+    code: "workspace-stopped",
+    message: expect.stringContaining("VM must be Running"),
+  },
+} as const;
+
+/** Made, stopped, started and destroyed, by whichever process. */
+export function describeLife({ makeRig, seed, can }: LastingMeans): void {
+  test("tells what it is", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    const info = await workspace.info();
+    expect(info).toMatchObject({
+      id: "one",
+      kind: rig.provider.kind,
+      state: "running",
+      ports: [],
+      forkedFrom: null,
+    });
+    expect(info.hostname).toBe(await output(workspace, "uname -n"));
+    expect(info.createdAt).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  });
+
+  test("starts empty where nothing seeds it", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, null);
+    expect(await output(workspace, "ls -A")).toBe("");
+    expect(await output(workspace, "git init -q . && git status --porcelain")).toBe("");
+    expect(await workspace.collect("0".repeat(40))).toMatchObject({ ok: false });
+  });
+
+  test("stopping ends all that runs in it, and starting brings back its files", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    const running = sh(workspace, stubborn("daemon"));
+    await eventually("it runs", async () => isRunning(workspace, "daemon"));
+    expect(await workspace.stop()).toEqual({ ok: true, value: undefined });
+    expect((await running).ending.kind).not.toBe("timed-out");
+    expect(await workspace.info()).toMatchObject({ state: "stopped" });
+    expect(await workspace.start()).toEqual({ ok: true, value: undefined });
+    expect(await workspace.info()).toMatchObject({ state: "running" });
+    expect(await isRunning(workspace, "daemon")).toBe(false);
+    expect(await output(workspace, "cat README.md")).toBe("# Seed");
+  });
+
+  test("a stopped one runs nothing and says so", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    await workspace.stop();
+    const message = expect.stringContaining("VM must be Running");
+    expect((await sh(workspace, "true")).ending).toEqual({ kind: "unstartable", message });
+    expect(await workspace.startJob({ command: "true", timeoutMs: 1000 })).toMatchObject(STOPPED);
+    expect(await workspace.stop()).toMatchObject(STOPPED);
+  });
+
+  test("starting what runs is refused", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    expect(await workspace.start()).toMatchObject({ ok: false });
+    expect(await workspace.info()).toMatchObject({ state: "running" });
+  });
+
+  test("another process finds it as it was left, and works on it", async () => {
+    await using rig = await makeRig();
+    const first = await makeLasting(rig, seed());
+    await first.setEnv({ COLOUR: "blue" });
+    await first.stop();
+    const found = await rig.reopen().find({ id: "one", env: ENV });
+    expect(await found?.info()).toMatchObject({ state: "stopped", id: "one" });
+    expect(await found?.start()).toMatchObject({ ok: true });
+    expect(await output(first, "echo $COLOUR")).toBe("blue");
+    await found?.destroy();
+    expect(await rig.provider.list()).toEqual([]);
+    expect(await rig.provider.find({ id: "one", env: ENV })).toBeNull();
+  });
+
+  test("its runtime's log can be had, as much of its end as was asked for", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    await workspace.stop();
+    await workspace.start();
+    const log = await workspace.logs({ source: "runtime", bytesMax: 20 });
+    expect(Buffer.byteLength(value(log))).toBeLessThanOrEqual(20);
+    const console = await workspace.logs({ source: "console", bytesMax: 10_000 });
+    const refused = { ok: false, failure: { code: "workspace-unsupported" } };
+    expect(console).toMatchObject(can.console ? { ok: true } : refused);
+  });
+
+  if (can.networkNone) testCutOff({ makeRig, seed, can });
+  else testNoCutOff({ makeRig, seed, can });
+  if (!can.limits) testNoLimits({ makeRig, seed, can });
+}
+
+/** Kept over restarts, seen by every command. */
+export function describeVariables({ makeRig, seed }: LastingMeans): void {
+  test("variables are set, seen by commands and jobs, kept over a restart, and unset", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    expect(await workspace.setEnv({ COLOUR: "blue", GREETING: "good day" })).toMatchObject({
+      ok: true,
+    });
+    expect(await output(workspace, 'echo "$COLOUR $GREETING"')).toBe("blue good day");
+    await workspace.stop();
+    await workspace.start();
+    expect(value(await workspace.listEnv())).toEqual({ COLOUR: "blue", GREETING: "good day" });
+    expect(await output(workspace, "echo $COLOUR")).toBe("blue");
+    await workspace.unsetEnv(["COLOUR", "NEVER_SET"]);
+    expect(value(await workspace.listEnv())).toEqual({ GREETING: "good day" });
+    expect(await output(workspace, "echo ${COLOUR-none}")).toBe("none");
+  });
+
+  test("a command's own variables win", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    await workspace.setEnv({ COLOUR: "blue" });
+    const { stdout } = await sh(workspace, "echo $COLOUR", { env: { COLOUR: "red" } });
+    expect(stdout.text).toBe("red\n");
+  });
+
+  test("on a stopped workspace they are neither set nor unset", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    await workspace.setEnv({ COLOUR: "blue" });
+    await workspace.stop();
+    expect(await workspace.setEnv({ COLOUR: "red" })).toMatchObject(STOPPED);
+    expect(await workspace.unsetEnv(["COLOUR"])).toMatchObject(STOPPED);
+    await workspace.start();
+    expect(value(await workspace.listEnv())).toEqual({ COLOUR: "blue" });
+  });
+
+  test.each(["", "1A", "A B", "A=B", "A\nB", "MYCELIUM_WORKSPACE_ID"])(
+    "%j names no variable, and none of the others is set",
+    async (name) => {
+      await using rig = await makeRig();
+      const workspace = await makeLasting(rig, null);
+      const set = await workspace.setEnv({ GOOD: "1", [name]: "x" });
+      expect(set).toMatchObject({ ok: false, failure: { details: { reason: "invalid" } } });
+      expect(value(await workspace.listEnv())).toEqual({});
+    },
+  );
+
+  test("changes by several at once are all kept", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, null);
+    const other = (await rig.reopen().find({ id: "one", env: ENV })) ?? workspace;
+    expect(other).not.toBe(workspace);
+    const names = Array.from({ length: 8 }, (_, index) => `VARIABLE_${index}`);
+    await Promise.all(
+      names.map((name, index) => (index % 2 === 0 ? workspace : other).setEnv({ [name]: "1" })),
+    );
+    expect(Object.keys(value(await workspace.listEnv())).toSorted()).toEqual(names);
+  });
+}
+
+function testNoCutOff({ makeRig, seed }: LastingMeans): void {
+  test("no network is refused, with the kinds that have it", async () => {
+    await using rig = await makeRig();
+    const from = { id: "one", seed: seedOf(seed()), env: ENV };
+    expect(await rig.provider.create({ ...from, network: "none" })).toMatchObject({
+      ok: false,
+      failure: {
+        code: "workspace-unsupported",
+        hint: expect.stringMatching(/sandbox.*docker.*vm/),
+      },
+    });
+    expect(await rig.provider.list()).toEqual([]);
+  });
+}
+
+function testCutOff({ makeRig, seed }: LastingMeans): void {
+  test("without network nothing gets out", async () => {
+    await using rig = await makeRig();
+    const from = { id: "one", seed: seedOf(seed()), env: ENV };
+    const workspace = value(await rig.provider.create({ ...from, network: "none" }));
+    expect(await workspace.info()).toMatchObject({ network: "none" });
+    const devices = await output(workspace, "tail -n +3 /proc/net/dev | cut -d: -f1");
+    expect(devices.split(/\s+/).filter((name) => name !== "")).toEqual(["lo"]);
+  });
+}
+
+function testNoLimits({ makeRig, seed }: LastingMeans): void {
+  test("limits that cannot be held are refused", async () => {
+    await using rig = await makeRig();
+    const from = { id: "one", seed: seedOf(seed()), env: ENV };
+    const made = await rig.provider.create({ ...from, limits: { memoryMb: 64 } });
+    expect(made).toMatchObject({ ok: false, failure: { code: "workspace-unsupported" } });
+    expect(await rig.provider.list()).toEqual([]);
+  });
+}

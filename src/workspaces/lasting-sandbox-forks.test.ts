@@ -1,0 +1,162 @@
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { eventually } from "../../test/support/eventually.ts";
+import { describeWithSandboxes } from "../../test/support/needs-sandbox.ts";
+import { sandboxRig, type SandboxRig } from "../../test/support/sandbox-rig.ts";
+import { seedRepository } from "../../test/support/seed-repository.ts";
+import {
+  ENV,
+  isRunning,
+  makeWorkspace,
+  output,
+  sh,
+  stubborn,
+} from "../../test/support/workspace-rig.ts";
+import type { Workspace } from "./workspace.ts";
+
+async function forkAll(
+  rig: SandboxRig,
+  from: string,
+  ids: readonly string[],
+): Promise<Workspace[]> {
+  const forks = await rig.provider.fork(
+    from,
+    ids.map((id) => ({ id, env: ENV })),
+  );
+  return forks.map((fork) => {
+    if (!fork.ok) throw new Error(fork.failure.message);
+    return fork.value;
+  });
+}
+
+await describeWithSandboxes("snapshots and forks of sandboxes", () => {
+  test("forks have what was there at the snapshot, and go their own ways", async () => {
+    await using rig = await sandboxRig();
+    await using seed = await seedRepository();
+    const golden = await makeWorkspace(rig, seed, "golden");
+    await output(golden, "echo 1 > new; rm README.md; echo kept > $HOME/note; echo t > /tmp/t");
+    expect(await rig.provider.snapshot("golden", "one")).toMatchObject({
+      ok: true,
+      value: { id: "golden@one", parent: null, live: false, references: 1 },
+    });
+    await output(golden, "echo 2 > new");
+    const [a, b] = (await forkAll(rig, "golden@one", ["a", "b"])) as [Workspace, Workspace];
+    const look = "cat new $HOME/note /tmp/t; git status --porcelain";
+    expect(await output(a, look)).toBe("1\nkept\nt\n D README.md\n?? new");
+    await output(a, "echo 3 > new; git checkout -q README.md");
+    expect(await output(b, look)).toBe("1\nkept\nt\n D README.md\n?? new");
+    expect(await output(golden, "cat new")).toBe("2");
+    await output(a, "git add -A; git commit -q -m work");
+    const { bundle } = await collected(a, seed.head);
+    expect(await seed.git("bundle", "verify", "-q", bundle)).toBe("");
+  });
+
+  test("each fork has a name, an id and random numbers of its own", async () => {
+    await using rig = await sandboxRig();
+    await using seed = await seedRepository();
+    await makeWorkspace(rig, seed, "golden");
+    await rig.provider.snapshot("golden", "one");
+    const ids = ["Fork.One", "fork_2", "fork-3", "fork-4"];
+    const forks = await forkAll(rig, "golden@one", ids);
+    const ask = "hostname; cat /etc/machine-id; head -c 16 /dev/urandom | od -An -tx1";
+    const said = await Promise.all(forks.map((fork) => output(fork, ask)));
+    const lines = said.map((text) => text.split("\n"));
+    expect(lines.map(([name]) => name)).toEqual(["fork-one", "fork-2", "fork-3", "fork-4"]);
+    expect(new Set(lines.map(([, id]) => id)).size).toBe(4);
+    expect(new Set(lines.map(([, , random]) => random)).size).toBe(4);
+    for (const [, id] of lines) expect(id).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  test("snapshots are a tree, and one goes only when nothing stands on it", async () => {
+    await using rig = await sandboxRig();
+    await using seed = await seedRepository();
+    const golden = await makeWorkspace(rig, seed, "golden");
+    await rig.provider.snapshot("golden", "one");
+    await output(golden, "echo 2 > second");
+    await rig.provider.snapshot("golden", "two");
+    const [fork] = (await forkAll(rig, "golden@one", ["fork"])) as [Workspace];
+    await rig.provider.snapshot("fork", "three");
+    const tree = (await rig.provider.listSnapshots()).map(
+      ({ id, parent, references }) => `${id} on ${parent}: ${references}`,
+    );
+    expect(tree.toSorted()).toEqual([
+      "fork@three on golden@one: 1",
+      "golden@one on null: 2",
+      "golden@two on golden@one: 1",
+    ]);
+    const refused = await rig.provider.deleteSnapshot("golden@one");
+    expect(refused).toMatchObject({ ok: false, failure: { code: "workspace-failed" } });
+    await golden.destroy();
+    await fork.destroy();
+    expect(await output(...(await alone(rig, "golden@two", "cat second")))).toBe("2");
+    await rig.provider.remove("alone");
+    for (const id of ["golden@two", "fork@three", "golden@one"]) {
+      expect(await rig.provider.deleteSnapshot(id)).toMatchObject({ ok: true });
+    }
+    const layers = await readdir(join(rig.root, "layers"));
+    expect(layers.filter((name) => name.startsWith("snap-"))).toEqual([]);
+  });
+
+  test("refuses what is not there, what is taken, and a sandbox in the middle of its work", async () => {
+    await using rig = await sandboxRig();
+    await using seed = await seedRepository();
+    const golden = await makeWorkspace(rig, seed, "golden");
+    const no = { ok: false, failure: { code: "workspace-failed" } };
+    const running = sh(golden, stubborn("daemon"));
+    await eventually("it runs", async () => isRunning(golden, "daemon"));
+    expect(await rig.provider.snapshot("golden", "one")).toMatchObject(no);
+    expect(await isRunning(golden, "daemon")).toBe(true);
+    await rig.provider.endLeftovers("golden");
+    await running;
+    expect(await rig.provider.snapshot("golden", "one")).toMatchObject({ ok: true });
+    expect(await rig.provider.snapshot("golden", "one")).toMatchObject(no);
+    expect(await rig.provider.snapshot("golden", "../x")).toMatchObject(no);
+    expect(await rig.provider.snapshot("missing", "one")).toMatchObject(no);
+    expect(await rig.provider.deleteSnapshot("golden@none")).toMatchObject(no);
+    const forks = await rig.provider.fork("golden@one", [
+      { id: "fork", env: ENV },
+      { id: "golden", env: ENV },
+      { id: "../x", env: ENV },
+    ]);
+    expect(forks.map(({ ok }) => ok)).toEqual([true, false, false]);
+    expect((await rig.provider.list()).toSorted()).toEqual(["fork", "golden"]);
+  });
+
+  test("a kill between the frozen layer and its record leaves both usable", async () => {
+    await using rig = await sandboxRig();
+    await using seed = await seedRepository();
+    const golden = await makeWorkspace(rig, seed, "golden");
+    await output(golden, "echo 1 > new");
+    await rig.provider.snapshot("golden", "one");
+    await output(golden, "echo 2 > new");
+    await rig.provider.endLeftovers("golden");
+    // As it is left by a kill right after the layer of a second snapshot was moved.
+    const folder = join(rig.root, "workspaces/golden");
+    const before = await readFile(join(folder, "record.json"));
+    await rig.provider.snapshot("golden", "two");
+    await rm(join(folder, "upper"), { recursive: true });
+    await writeFile(join(folder, "record.json"), before);
+    expect(await output(golden, "cat new")).toBe("2");
+    expect((await rig.provider.listSnapshots()).map(({ id }) => id).toSorted()).toEqual([
+      "golden@one",
+      "golden@two",
+    ]);
+    expect(await rig.provider.deleteSnapshot("golden@two")).toMatchObject({ ok: false });
+  });
+});
+
+async function alone(
+  rig: SandboxRig,
+  snapshot: string,
+  command: string,
+): Promise<[Workspace, string]> {
+  const [workspace] = (await forkAll(rig, snapshot, ["alone"])) as [Workspace];
+  return [workspace, command];
+}
+
+async function collected(workspace: Workspace, base: string): Promise<{ bundle: string }> {
+  const result = await workspace.collect(base);
+  if (!result.ok || result.value.bundle === null) throw new Error(JSON.stringify(result));
+  return { bundle: result.value.bundle };
+}

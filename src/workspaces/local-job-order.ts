@@ -1,0 +1,24 @@
+/** What the runner of a background command reads from its standard input. */
+export interface JobOrder {
+  readonly folder: string;
+  readonly command: readonly [string, ...string[]];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Base64. */
+  readonly stdin: string | null;
+  readonly timeoutMs: number;
+  /** `NAME=value` in the environment of all that the command starts, and of nothing else. */
+  readonly marker: string;
+  /** Of each stream; what comes beyond is counted and not kept. */
+  readonly outputBytesMax: number;
+}
+
+/** The files in a job's folder. */
+export const JOB_FILES = {
+  /** `{pid, identity}` of the runner, written before the command starts. */
+  runner: "runner.json",
+  /** An `ExecEnding`, written last. */
+  ending: "ending.json",
+  stdout: "stdout",
+  stderr: "stderr",
+} as const;

@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import { lstat, open, readdir, rename, rm, type FileHandle } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Result } from "../domain/failure.ts";
+import { mapLimited } from "../lib/map-limited.ts";
+import { folderInside, readingConfined, writingConfined } from "./confined-files.ts";
+import type { Confinement } from "./confined-files.ts";
+import type { FileEntry, Transfer } from "./lasting-workspace.ts";
+import { codeOf, workspaceFailure } from "./workspace-failure.ts";
+
+const PIECE_BYTES = 1024 * 1024;
+const ENTRIES_MAX = 100_000;
+const STATS_AT_ONCE = 32;
+
+/** Copies a file of the host into a workspace, in pieces. */
+export async function uploadInto(
+  confinement: Confinement,
+  paths: { readonly hostPath: string; readonly path: string },
+): Promise<Result<Transfer>> {
+  const source = await openOnHost(paths.hostPath, "r");
+  if (!source.ok) return source;
+  await using file = source.value;
+  if (!(await file.stat()).isFile()) {
+    return workspaceFailure(`${paths.hostPath} is not a regular file`);
+  }
+  return await writingConfined(confinement, paths.path, (target) => copyInPieces(file, target));
+}
+
+/** Copies a file of a workspace out, in pieces; what was there before stays until all has come. */
+export async function downloadFrom(
+  confinement: Confinement,
+  paths: { readonly path: string; readonly hostPath: string },
+): Promise<Result<Transfer>> {
+  const partial = join(dirname(paths.hostPath), `.${basename(paths.hostPath)}.${process.pid}.part`);
+  const target = await openOnHost(partial, "w");
+  if (!target.ok) return target;
+  try {
+    await using file = target.value;
+    const copied = await readingConfined(confinement, paths.path, (source) =>
+      copyInPieces(source, file),
+    );
+    if (copied.ok) await rename(partial, paths.hostPath);
+    return copied;
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+/** One level of a folder, sorted by name. */
+export async function listConfined(
+  confinement: Confinement,
+  path: string,
+): Promise<Result<readonly FileEntry[]>> {
+  const folder = await folderInside(confinement, path);
+  if (!folder.ok) return folder;
+  try {
+    const names = (await readdir(folder.value)).toSorted();
+    if (names.length > ENTRIES_MAX) {
+      const details = { path, reason: "too-large" };
+      return workspaceFailure(`${path} holds more than ${ENTRIES_MAX} entries`, { details });
+    }
+    const entries = await mapLimited(names, STATS_AT_ONCE, (name) => entryOf(folder.value, name));
+    return { ok: true, value: entries.filter((entry) => entry !== null) };
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "") throw error;
+    const reason = code === "ENOTDIR" ? "not-a-folder" : code;
+    return workspaceFailure(`${path}: ${String(error)}`, { details: { path, reason } });
+  }
+}
+
+/** `null` for what went away meanwhile. */
+async function entryOf(folder: string, name: string): Promise<FileEntry | null> {
+  try {
+    const found = await lstat(join(folder, name));
+    const kind = found.isFile()
+      ? "file"
+      : found.isDirectory()
+        ? "folder"
+        : found.isSymbolicLink()
+          ? "link"
+          : "other";
+    const { size: bytes, mode, mtimeMs: modifiedMs } = found;
+    return { name, kind, bytes, mode: mode & 0o7777, modifiedMs };
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+async function copyInPieces(source: FileHandle, target: FileHandle): Promise<Transfer> {
+  const hash = createHash("sha256");
+  const piece = Buffer.allocUnsafe(PIECE_BYTES);
+  let bytes = 0;
+  for (;;) {
+    const { bytesRead } = await source.read(piece, 0, piece.length, bytes);
+    if (bytesRead === 0) return { bytes, sha256: hash.digest("hex") };
+    const part = piece.subarray(0, bytesRead);
+    hash.update(part);
+    await target.writeFile(part);
+    bytes += bytesRead;
+  }
+}
+
+async function openOnHost(path: string, flags: "r" | "w"): Promise<Result<FileHandle>> {
+  try {
+    return { ok: true, value: await open(path, flags) };
+  } catch (error) {
+    if (codeOf(error) === "") throw error;
+    return workspaceFailure(`${path}: ${String(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,140 @@
+import { closeSync, openSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Result } from "../../domain/failure.ts";
+import { startLogged } from "../../lib/process.ts";
+import type { WorkspaceNetwork } from "../workspace.ts";
+import { workspaceFailure } from "../workspace-failure.ts";
+import { QEMU, type AcceleratorKind } from "./accelerator.ts";
+import type { Image } from "./image.ts";
+
+/** What of a machine cannot change after its start; a fork has its parent's. */
+export interface MachineShape {
+  readonly memoryMb: number;
+  /** Whole ones. */
+  readonly processors: number;
+  readonly diskMb: number;
+  readonly network: WorkspaceNetwork;
+  readonly accelerator: AcceleratorKind;
+}
+
+/** How a machine comes to its memory. */
+export type MachineOrigin =
+  /** From the kernel's first instruction; `memoryPath` makes the memory a file that others share. */
+  | { readonly kind: "boot"; readonly image: Image; readonly memoryPath?: string }
+  /** Goes on from a saved state, with a private view of its memory. */
+  | { readonly kind: "fork"; readonly memoryPath: string | null; readonly statePath: string }
+  /** The same with a memory file of its own, so that others can share what it loads. */
+  | { readonly kind: "load"; readonly memoryPath: string; readonly statePath: string };
+
+export interface MachineRequest {
+  /** Its sockets, its disk `disk.qcow2` and its log lie here. */
+  readonly folder: string;
+  readonly shape: MachineShape;
+  readonly origin: MachineOrigin;
+}
+
+export interface StartedMachine {
+  readonly pid: number;
+  readonly identity: string;
+  readonly ended: Promise<void>;
+}
+
+/** How many programs may talk to a machine at once: each takes a port for itself. */
+export const PORT_COUNT = 4;
+
+const STATE_FD = 3;
+
+/** Stands in the environment of the machine's process, and of no other's. */
+export function machineMarker(folder: string): string {
+  return `MYCELIUM_MACHINE_DIR=${folder}`;
+}
+
+/** Starts QEMU as a process that outlives this one. It may not start programs of its own. */
+export async function startMachine(request: MachineRequest): Promise<Result<StartedMachine>> {
+  const { folder, origin } = request;
+  const [name, value] = machineMarker(folder).split("=") as [string, string];
+  const state = origin.kind === "boot" ? null : openSync(origin.statePath, "r");
+  try {
+    const started = await startLogged({
+      command: [QEMU, ...(await machineArguments(request))],
+      cwd: folder,
+      env: { PATH: "/usr/bin:/bin", [name]: value },
+      logPath: join(folder, "machine.log"),
+      files: state === null ? [] : [state],
+    });
+    if (!started.ok) return workspaceFailure(started.message);
+    return { ok: true, value: started };
+  } finally {
+    if (state !== null) closeSync(state);
+  }
+}
+
+/** Paths of sockets are relative: the system allows them a hundred characters. */
+async function machineArguments({ shape, origin }: MachineRequest): Promise<readonly string[]> {
+  return [
+    ...["-M", "microvm,acpi=on,memory-backend=mem", "-object", memoryOf(shape, origin)],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    ...["-accel", shape.accelerator === "kvm" ? "kvm" : "tcg,tb-size=64"],
+    ...["-cpu", shape.accelerator === "kvm" ? "host" : "max", "-smp", String(shape.processors)],
+    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    // Nobody needs a disk to survive a power cut that the workspace does not survive.
+    ...["-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"],
+    ...["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
+    ...Array.from({ length: PORT_COUNT }, (_, index) => portArguments(index + 1)).flat(),
+    ...["-device", "virtio-rng-device"],
+    ...(shape.network === "allow" ? NETWORK_CARD : []),
+    // Bounded, whatever a guest prints.
+    ...["-chardev", "ringbuf,id=console,size=65536", "-serial", "chardev:console"],
+    ...["-qmp", "unix:qmp,server=on,wait=off"],
+    ...(origin.kind === "boot" ? await kernelArguments(origin.image, shape) : FROM_STATE),
+  ];
+}
+
+const NETWORK_CARD = ["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net"];
+
+const FROM_STATE = ["-incoming", "defer"];
+
+/** Where `migrate-incoming` finds the state of a machine that goes on. */
+export const STATE_URI = `fd:${STATE_FD}`;
+
+function memoryOf({ memoryMb }: MachineShape, origin: MachineOrigin): string {
+  const size = `id=mem,size=${memoryMb}M`;
+  const path = origin.memoryPath ?? null;
+  if (path === null) return `memory-backend-ram,${size}`;
+  const share = origin.kind === "fork" ? "off" : "on";
+  return `memory-backend-file,${size},mem-path=${path.replaceAll(",", ",,")},share=${share}`;
+}
+
+function portArguments(number: number): readonly string[] {
+  return [
+    ...["-chardev", `socket,id=port${number},path=port${number},server=on,wait=off`],
+    ...["-device", `virtserialport,chardev=port${number},nr=${number}`],
+  ];
+}
+
+async function kernelArguments(image: Image, shape: MachineShape): Promise<readonly string[]> {
+  const words = [
+    ...["console=ttyS0", "loglevel=3", "reboot=t", "panic=-1", "edd=off", "nokaslr"],
+    ...[
+      "mitigations=off",
+      "audit=0",
+      "init_on_alloc=0",
+      "cgroup_disable=memory",
+      "lsm=capability",
+      "random.trust_cpu=on",
+      `mycelium_ports=${PORT_COUNT}`,
+    ],
+    ...(shape.accelerator === "tcg" ? await clockArguments() : []),
+  ];
+  return ["-kernel", image.kernel, "-initrd", image.initramfs, "-append", words.join(" ")];
+}
+
+/**
+ * Translated guests count time by this machine's own counter, and a machine without a single timer
+ * of the old kind cannot find out how fast that runs: without being told it hangs at its start.
+ */
+async function clockArguments(): Promise<readonly string[]> {
+  const megahertz = /^cpu MHz\s*:\s*([\d.]+)/m.exec(await readFile("/proc/cpuinfo", "utf8"))?.[1];
+  return [`tsc_early_khz=${Math.round(Number(megahertz ?? 2000) * 1000)}`];
+}

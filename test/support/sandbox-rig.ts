@@ -1,0 +1,31 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { createSandboxProvider, type SandboxProvider } from "../../src/workspaces/sandbox.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+import type { ProviderRig } from "./workspace-rig.ts";
+
+export interface SandboxRig extends ProviderRig {
+  readonly provider: SandboxProvider;
+  /** The home of the sandboxes. */
+  readonly root: string;
+}
+
+type Timeouts = NonNullable<Parameters<typeof createSandboxProvider>[0]["timeouts"]>;
+
+/** Sandboxes in a temporary folder. */
+export async function sandboxRig(timeouts: Timeouts = {}): Promise<SandboxRig> {
+  const folder = await temporaryFolder();
+  const root = join(folder.path, "sandboxes");
+  const provider = createSandboxProvider({ root, timeouts });
+  return {
+    root,
+    provider,
+    leaveHalfMade: async (id) => {
+      await mkdir(join(root, "workspaces", id, "upper/repository"), { recursive: true });
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const id of await provider.list()) await provider.remove(id);
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createVmProvider, type VmProviderOptions } from "../../src/workspaces/vm.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+import type { ProviderRig } from "./workspace-rig.ts";
+
+export interface VmRig extends ProviderRig {
+  /** Where the workspaces are. */
+  readonly root: string;
+}
+
+/** Shared by all tests and runs of them: an image is built and a machine booted once. */
+export const VM_CACHE = process.env["MYCELIUM_TEST_CACHE"] ?? join(tmpdir(), "mycelium-test-cache");
+
+const CACHE_DIR = join(VM_CACHE, "vm");
+
+/** How long the first test may take, which finds neither image nor booted machine. */
+export const VM_PREPARE_TIMEOUT_MS = 600_000;
+
+/** Small machines in a temporary folder. */
+export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<VmRig> {
+  const folder = await temporaryFolder();
+  const root = join(folder.path, "workspaces");
+  const defaults = { memoryMb: 256, ...options.defaults };
+  const provider = createVmProvider({ cacheDir: CACHE_DIR, ...options, root, defaults });
+  return {
+    root,
+    provider,
+    leaveHalfMade: async (id) => {
+      await mkdir(join(root, id), { recursive: true });
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const id of await provider.list()) await provider.remove(id);
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Why the suites of machines cannot run here; `null` where they can. */
+export async function whyNoVm(): Promise<string | null> {
+  const probe = await createVmProvider({ root: "/nonexistent", cacheDir: CACHE_DIR }).probe();
+  if (probe.kind === "available" || process.env["MYCELIUM_REQUIRE_ALL"] === "1") return null;
+  return `${probe.what}; ${probe.hint}`;
+}
