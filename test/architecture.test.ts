@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   planning: ["domain", "lib", "config"],
   setup: ["domain", "lib", "git", "config"],
   logs: ["domain", "lib", "store"],
+  vault: ["domain", "lib"],
   runs: [
     "domain",
     "lib",
@@ -53,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "planning",
     "runs",
     "logs",
+    "vault",
     "workspaces/workspace.ts",
     "workspaces/lasting-workspace.ts",
     "workspaces/kept-ledger.ts",

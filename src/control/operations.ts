@@ -7,6 +7,7 @@ import { plan } from "./operations/plan.ts";
 import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
 import { previewRun, run } from "./operations/run.ts";
+import { vault } from "./operations/vault.ts";
 import * as workspaceCommands from "./operations/workspace-commands.ts";
 import * as workspaceFiles from "./operations/workspace-files.ts";
 import * as workspaceSnapshots from "./operations/workspace-snapshots.ts";
@@ -31,6 +32,7 @@ export const OPERATIONS = {
   follow,
   clean,
   buildImage,
+  vault,
   ...workspaces,
   ...workspaceCommands,
   ...workspaceFiles,
