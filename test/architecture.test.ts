@@ -30,6 +30,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   setup: ["domain", "lib", "git", "config"],
   logs: ["domain", "lib", "store"],
   vault: ["domain", "lib"],
+  merging: [
+    "domain",
+    "lib",
+    "git",
+    "workspaces/workspace.ts",
+    "workspaces/lasting-workspace.ts",
+    "workspaces/local-git.ts",
+  ],
   runs: [
     "domain",
     "lib",
