@@ -7,6 +7,7 @@ import { plan } from "./operations/plan.ts";
 import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
 import { previewRun, run } from "./operations/run.ts";
+import * as swarm from "./operations/swarm.ts";
 import { vault } from "./operations/vault.ts";
 import * as workspaceCommands from "./operations/workspace-commands.ts";
 import * as workspaceFiles from "./operations/workspace-files.ts";
@@ -33,6 +34,7 @@ export const OPERATIONS = {
   clean,
   buildImage,
   vault,
+  ...swarm,
   ...workspaces,
   ...workspaceCommands,
   ...workspaceFiles,

@@ -40,7 +40,25 @@ const KEPT_CRASH_POINTS = [
   "sweep.rescued",
 ] as const;
 
-export const CRASH_POINTS = [...RUN_CRASH_POINTS, ...KEPT_CRASH_POINTS] as const;
+/** The same for swarms and their merges. */
+export const SWARM_CRASH_POINTS = [
+  "swarm.recorded",
+  "swarm.task-recorded",
+  "swarm.worker-made",
+  "swarm.task-running",
+  "swarm.task-ended",
+  "swarm.task-settled",
+  "merge.intended",
+  "merge.landed",
+  "swarm.merged",
+  "swarm.worker-destroyed",
+] as const;
+
+export const CRASH_POINTS = [
+  ...RUN_CRASH_POINTS,
+  ...KEPT_CRASH_POINTS,
+  ...SWARM_CRASH_POINTS,
+] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 

@@ -15,6 +15,8 @@ export interface Tables {
   landing_commits: LandingCommitsTable;
   events: EventsTable;
   leases: LeasesTable;
+  swarms: SwarmsTable;
+  swarm_tasks: SwarmTasksTable;
 }
 
 export interface RunsTable {
@@ -135,4 +137,42 @@ export interface LeasesTable {
   holder: string;
   /** RFC 3339 by the store's clock. */
   expires_at: string;
+}
+
+export interface SwarmsTable {
+  id: string;
+  state: "running" | "complete" | "failed" | "cancelled";
+  /** Who asked, as JSON. */
+  owner: string;
+  /** All that was asked for, with what the vault answered, as JSON. */
+  request: string;
+  cancel_requested: Generated<number>;
+  /** What was about to land, as JSON, written before the target is touched. */
+  merge_intent: string | null;
+  /** How the last merge ended, as JSON. */
+  merge: string | null;
+  message: string | null;
+  started_at: string;
+  ended_at: string | null;
+}
+
+export interface SwarmTasksTable {
+  swarm_id: string;
+  ordinal: number;
+  name: string;
+  state: "pending" | "running" | "succeeded" | "failed" | "cancelled";
+  /** Tries so far; each has a worker of its own. */
+  attempt: Generated<number>;
+  /** Written before the worker is made. */
+  worker: string | null;
+  worker_state: Generated<"none" | "made" | "kept" | "destroyed">;
+  /** The commit that the worker began at; `null` where it has no repository. */
+  base: string | null;
+  /** What became of a success: `unmerged` has to stay where it is. */
+  work: Generated<"open" | "merged" | "unmerged">;
+  /** The folder on the host with work that was not merged. */
+  rescued: string | null;
+  /** How its command ended and what it said, as JSON. */
+  outcome: string | null;
+  error: string | null;
 }
