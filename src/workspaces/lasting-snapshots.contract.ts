@@ -17,6 +17,7 @@ export function describeSnapshots({ makeRig, seed, can }: LastingMeans): void {
     const workspace = await makeLasting(rig, seed());
     const first = value(await workspace.snapshot("first"));
     expect(first).toMatchObject({
+      references: 1,
       id: "one@first",
       name: "first",
       workspace: "one",
@@ -155,7 +156,18 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
     expect(names).toEqual(forks.map(({ id }) => `${id} ${id}`));
     const infos = await Promise.all(forks.map((fork) => fork.info()));
     expect(infos.map(({ forkedFrom }) => forkedFrom)).toEqual(forks.map(() => "one@golden"));
+    const now = await Promise.all(forks.map((fork) => output(fork, "date +%s")));
+    for (const seconds of now)
+      expect(Math.abs(Number(seconds) - Date.now() / 1000)).toBeLessThan(60);
+    const random = "head -c 8 /dev/urandom | od -An -tx1";
+    const drawn = await Promise.all(forks.map((fork) => output(fork, random)));
+    expect(new Set(drawn).size).toBe(FORKS);
+    if (can.ownHostName) {
+      const machines = await Promise.all(forks.map((fork) => output(fork, "cat /etc/machine-id")));
+      expect(new Set(machines).size).toBe(FORKS);
+    }
     const hosts = new Set(await Promise.all(forks.map((fork) => output(fork, "uname -n"))));
+    if (can.ownHostName) expect([...hosts]).toEqual(forks.map(({ id }) => id));
     expect(hosts.size).toBe(can.ownHostName ? FORKS : 1);
     expect([...hosts]).toEqual([...new Set(infos.map(({ hostname }) => hostname))]);
   });
@@ -173,6 +185,24 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
       const collected = value(await fork.collect(seed().head));
       expect(collected).toMatchObject({ head, bundle: expect.any(String) });
     }
+  });
+
+  test.runIf(can.networkNone)("a fork can be cut off where its source was not", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, null);
+    value(await workspace.snapshot("golden"));
+    const request = { ...forkRequest("two"), network: "none" as const };
+    const [fork] = (await rig.provider.fork("one@golden", [request])).map(value);
+    expect(await fork?.info()).toMatchObject({ network: "none", forkedFrom: "one@golden" });
+    expect(await workspace.info()).toMatchObject({ network: "allow", forkedFrom: null });
+  });
+
+  test("a restore is no fork", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, null);
+    value(await workspace.snapshot("good"));
+    value(await workspace.restore("one@good"));
+    expect(await workspace.info()).toMatchObject({ forkedFrom: null });
   });
 
   test("one fork that fails leaves the others", async () => {

@@ -8,10 +8,9 @@ import { openEngine } from "../../src/workspaces/docker/engine.ts";
 import { buildImage } from "../../src/workspaces/images/build-image.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import type { LastingProvider } from "../../src/workspaces/lasting-workspace.ts";
-import type { ProviderRig } from "./workspace-rig.ts";
+import type { LastingRig } from "./lasting-rig.ts";
 
-export interface DockerRig extends ProviderRig {
-  readonly provider: LastingProvider;
+export interface DockerRig extends LastingRig {
   /** Where the host keeps what it knows of the workspaces. */
   readonly root: string;
 }
@@ -47,10 +46,12 @@ export async function dockerRig(
   const root = join(folder.path, "docker");
   const gitEnvironment = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
   const image = await dockerImage();
-  const provider = createDockerProvider({ root, address: ADDRESS, image, gitEnvironment, limits });
+  const options = { root, address: ADDRESS, image, gitEnvironment, limits };
+  const provider = createDockerProvider(options);
   return {
     root,
     provider,
+    reopen: () => createDockerProvider(options),
     leaveHalfMade: async (id) => {
       await mkdir(join(root, "workspaces", id), { recursive: true });
     },
