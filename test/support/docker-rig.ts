@@ -32,8 +32,15 @@ export const isSkipped = trouble !== null && process.env["MYCELIUM_REQUIRE_ALL"]
 export const whySkipped =
   trouble === null ? "" : ` (apt-get install docker.io, then start dockerd: ${trouble})`;
 
+let image: Promise<string> | undefined;
+
 /** A small image of this machine's own files: made once, then found. */
-export async function dockerImage(): Promise<string> {
+export function dockerImage(): Promise<string> {
+  image ??= makeImage();
+  return image;
+}
+
+async function makeImage(): Promise<string> {
   const tools = { path: process.env["PATH"] ?? "/usr/bin:/bin", timeoutMs: BUILD_TIMEOUT_MS };
   return (await buildImage({ from: "host", include: [], engine, tools })).image;
 }
@@ -45,8 +52,7 @@ export async function dockerRig(
   const folder = await temporaryFolder();
   const root = join(folder.path, "docker");
   const gitEnvironment = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
-  const image = await dockerImage();
-  const options = { root, address: ADDRESS, image, gitEnvironment, limits };
+  const options = { root, address: ADDRESS, image: await dockerImage(), gitEnvironment, limits };
   const provider = createDockerProvider(options);
   return {
     root,

@@ -1,11 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { dockerRig, engine, isSkipped, whySkipped } from "../../../test/support/docker-rig.ts";
 import { makeLasting, value } from "../../../test/support/lasting-rig.ts";
-import { ENV, output } from "../../../test/support/workspace-rig.ts";
 import { describeLastingContract } from "../lasting.contract.ts";
 import { containerName } from "./layout.ts";
-import { readRecord, writeRecord } from "./record.ts";
-import { join } from "node:path";
 
 describe.skipIf(isSkipped)(`docker workspaces that are kept${whySkipped}`, () => {
   describeLastingContract("docker", () => dockerRig(), {
@@ -49,27 +46,4 @@ describe.skipIf(isSkipped)(`docker workspaces that are kept${whySkipped}`, () =>
     await workspace.destroy();
     expect(await rig.provider.list()).toEqual([]);
   });
-
-  test.each([
-    ["before the container was removed", true],
-    ["after it", false],
-  ])(
-    "a restore that was cut off %s is finished by whoever finds the workspace",
-    async (_when, isThere) => {
-      await using rig = await dockerRig();
-      const workspace = await makeLasting(rig, null);
-      await workspace.writeFile("note", "1");
-      value(await workspace.snapshot("first"));
-      await workspace.writeFile("note", "2");
-      const folder = join(rig.root, "workspaces/one");
-      const record = readRecord(folder);
-      if (record === null) throw new Error("no record");
-      await writeRecord(folder, { ...record, state: "restoring", base: "one@first" });
-      if (!isThere) await engine.removeContainer(containerName(rig.root, "one"));
-      const found = await rig.reopen().find({ id: "one", env: ENV });
-      if (found === null) throw new Error("it was not found");
-      expect(await output(found, "cat note")).toBe("1");
-      expect(readRecord(folder)).toMatchObject({ state: "ready", base: "one@first" });
-    },
-  );
 });
