@@ -8,6 +8,10 @@ import { makeLasting, value, type LastingMeans } from "../../test/support/lastin
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { output } from "../../test/support/workspace-rig.ts";
 
+const PERL_SERVER = `socket(my $s, PF_INET, SOCK_STREAM, 0) or die;
+setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1); bind($s, pack_sockaddr_in($ARGV[0], INADDR_LOOPBACK));
+listen($s, 5) or die; while (accept(my $c, $s)) { syswrite($c, "hello"); close $c }`;
+
 const refused = (reason: string) => ({ ok: false, failure: { details: { reason } } });
 
 /** Files edited, listed and carried in and out, and ports opened. */
@@ -120,11 +124,11 @@ export function describeLastingFiles({ makeRig, seed, can }: LastingMeans): void
     await using rig = await makeRig();
     const workspace = await makeLasting(rig, null);
     const port = await freePort();
-    const script = `require("node:net").createServer((s) => s.end("hello")).listen(${port})`;
-    // Only kinds that see the host's programs have this one's Node.
+    // Only kinds that see the host's programs and files have this one's Node.
+    const node = `require("node:net").createServer((s) => s.end("hello")).listen(${port})`;
     const listen = can.anyHostPort
-      ? `while :; do printf hello | nc -l -p ${port} -q 0 || exit; done`
-      : ([process.execPath, "-e", script] as const);
+      ? (["perl", "-MSocket", "-e", PERL_SERVER, String(port)] as const)
+      : ([process.execPath, "-e", node] as const);
     await workspace.startJob({ command: listen, timeoutMs: 60_000 });
     const open = () => workspace.forwardPort({ guestPort: port });
     await eventually("it listens", async () => (await open()).ok);
