@@ -131,7 +131,7 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
     await using rig = await makeRig();
     const workspace = await makeLasting(rig, seed());
     await workspace.setEnv({ COLOUR: "blue" });
-    await output(workspace, "echo golden > state; mkdir -p ../context; echo c > ../context/c");
+    await output(workspace, `echo golden > state; echo c > ${workspace.contextDir}/c`);
     value(await workspace.snapshot("golden"));
     await output(workspace, "echo later > state");
     const forks = (await rig.provider.fork("one@golden", forkRequests)).map(value);
@@ -140,7 +140,9 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
       forks.map(({ id }, at) => output(forks[at] ?? workspace, `echo ${id} >> state`)),
     );
     const said = await Promise.all(
-      forks.map((fork) => output(fork, "cat state ../context/c; echo $COLOUR; git status -s")),
+      forks.map((fork) =>
+        output(fork, `cat state ${fork.contextDir}/c; echo $COLOUR; git status -s`),
+      ),
     );
     expect(said).toEqual(forks.map(({ id }) => `golden\n${id}\nc\nblue\n?? state`));
     expect(await output(workspace, "cat state")).toBe("later");
