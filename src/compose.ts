@@ -97,6 +97,7 @@ export function composeProviders(
 ): ReadonlyMap<WorkspaceKind, LastingProvider> {
   return new Map([
     ["local", localOf(environment)],
+    ["sandbox", sandboxOf(environment)],
     ["docker", dockerOf(environment)],
   ]);
 }
@@ -105,7 +106,7 @@ function kindsOf(environment: Environment): ReadonlyMap<string, () => WorkspaceP
   const { home, cache } = environment;
   return new Map([
     ["local", () => localOf(environment)],
-    ["sandbox", () => createSandboxProvider({ root: join(home, "sandboxes") })],
+    ["sandbox", () => sandboxOf(environment)],
     ["docker", () => dockerOf(environment)],
     ["vm", () => createVmProvider({ root: join(home, "vms"), cacheDir: join(cache, "vm") })],
   ]);
@@ -114,6 +115,10 @@ function kindsOf(environment: Environment): ReadonlyMap<string, () => WorkspaceP
 function localOf({ home }: Environment): LastingProvider {
   const snapshots = join(home, "snapshots", "local");
   return createLocalProvider({ root: join(home, "workspaces"), snapshots });
+}
+
+function sandboxOf({ home }: Environment): LastingProvider {
+  return createSandboxProvider({ root: join(home, "sandboxes") });
 }
 
 function dockerOf(environment: Environment): LastingProvider {

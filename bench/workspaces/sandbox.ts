@@ -85,7 +85,7 @@ try {
     ),
   );
   await exec(golden, "echo more > more.txt");
-  await measure("snapshot", () => provider.snapshot("golden", "one"));
+  await measure("snapshot", () => golden.snapshot("one"));
   for (let round = 0; round < ROUNDS; round += 1) {
     await measure("bare bwrap", () => run("/", ...BARE));
     const made = must(

@@ -24,6 +24,8 @@ export const RUN_CRASH_POINTS = [
 
 /** The same for workspaces that are kept, which no run comes by. */
 const KEPT_CRASH_POINTS = [
+  "workspace.built",
+  "workspace.emptied",
   "snapshot.recorded",
   "snapshot.held",
   "snapshot.copied",

@@ -3,23 +3,18 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { eventually } from "../../test/support/eventually.ts";
 import { describeWithSandboxes } from "../../test/support/needs-sandbox.ts";
+import { makeLasting } from "../../test/support/lasting-rig.ts";
 import { sandboxRig, type SandboxRig } from "../../test/support/sandbox-rig.ts";
 import { seedRepository } from "../../test/support/seed-repository.ts";
-import {
-  ENV,
-  isRunning,
-  makeWorkspace,
-  output,
-  sh,
-  stubborn,
-} from "../../test/support/workspace-rig.ts";
+import { ENV, isRunning, output, sh, stubborn } from "../../test/support/workspace-rig.ts";
+import type { LastingWorkspace } from "./lasting-workspace.ts";
 import type { Workspace } from "./workspace.ts";
 
 async function forkAll(
   rig: SandboxRig,
   from: string,
   ids: readonly string[],
-): Promise<Workspace[]> {
+): Promise<LastingWorkspace[]> {
   const forks = await rig.provider.fork(
     from,
     ids.map((id) => ({ id, env: ENV })),
@@ -34,14 +29,17 @@ await describeWithSandboxes("snapshots and forks of sandboxes", () => {
   test("forks have what was there at the snapshot, and go their own ways", async () => {
     await using rig = await sandboxRig();
     await using seed = await seedRepository();
-    const golden = await makeWorkspace(rig, seed, "golden");
+    const golden = await makeLasting(rig, seed, "golden");
     await output(golden, "echo 1 > new; rm README.md; echo kept > $HOME/note; echo t > /tmp/t");
-    expect(await rig.provider.snapshot("golden", "one")).toMatchObject({
+    expect(await golden.snapshot("one")).toMatchObject({
       ok: true,
       value: { id: "golden@one", parent: null, live: false, references: 1 },
     });
     await output(golden, "echo 2 > new");
-    const [a, b] = (await forkAll(rig, "golden@one", ["a", "b"])) as [Workspace, Workspace];
+    const [a, b] = (await forkAll(rig, "golden@one", ["a", "b"])) as [
+      LastingWorkspace,
+      LastingWorkspace,
+    ];
     const look = "cat new $HOME/note /tmp/t; git status --porcelain";
     expect(await output(a, look)).toBe("1\nkept\nt\n D README.md\n?? new");
     await output(a, "echo 3 > new; git checkout -q README.md");
@@ -55,8 +53,8 @@ await describeWithSandboxes("snapshots and forks of sandboxes", () => {
   test("each fork has a name, an id and random numbers of its own", async () => {
     await using rig = await sandboxRig();
     await using seed = await seedRepository();
-    await makeWorkspace(rig, seed, "golden");
-    await rig.provider.snapshot("golden", "one");
+    const golden = await makeLasting(rig, seed, "golden");
+    await golden.snapshot("one");
     const ids = ["Fork.One", "fork_2", "fork-3", "fork-4"];
     const forks = await forkAll(rig, "golden@one", ids);
     const ask = "hostname; cat /etc/machine-id; head -c 16 /dev/urandom | od -An -tx1";
@@ -71,12 +69,12 @@ await describeWithSandboxes("snapshots and forks of sandboxes", () => {
   test("snapshots are a tree, and one goes only when nothing stands on it", async () => {
     await using rig = await sandboxRig();
     await using seed = await seedRepository();
-    const golden = await makeWorkspace(rig, seed, "golden");
-    await rig.provider.snapshot("golden", "one");
+    const golden = await makeLasting(rig, seed, "golden");
+    await golden.snapshot("one");
     await output(golden, "echo 2 > second");
-    await rig.provider.snapshot("golden", "two");
-    const [fork] = (await forkAll(rig, "golden@one", ["fork"])) as [Workspace];
-    await rig.provider.snapshot("fork", "three");
+    await golden.snapshot("two");
+    const [fork] = (await forkAll(rig, "golden@one", ["fork"])) as [LastingWorkspace];
+    await fork.snapshot("three");
     const tree = (await rig.provider.listSnapshots()).map(
       ({ id, parent, references }) => `${id} on ${parent}: ${references}`,
     );
@@ -101,18 +99,17 @@ await describeWithSandboxes("snapshots and forks of sandboxes", () => {
   test("refuses what is not there, what is taken, and a sandbox in the middle of its work", async () => {
     await using rig = await sandboxRig();
     await using seed = await seedRepository();
-    const golden = await makeWorkspace(rig, seed, "golden");
-    const no = { ok: false, failure: { code: "workspace-failed" } };
+    const golden = await makeLasting(rig, seed, "golden");
+    const no = { ok: false } as const;
     const running = sh(golden, stubborn("daemon"));
     await eventually("it runs", async () => isRunning(golden, "daemon"));
-    expect(await rig.provider.snapshot("golden", "one")).toMatchObject(no);
+    expect(await golden.snapshot("one")).toMatchObject(no);
     expect(await isRunning(golden, "daemon")).toBe(true);
     await rig.provider.endLeftovers("golden");
     await running;
-    expect(await rig.provider.snapshot("golden", "one")).toMatchObject({ ok: true });
-    expect(await rig.provider.snapshot("golden", "one")).toMatchObject(no);
-    expect(await rig.provider.snapshot("golden", "../x")).toMatchObject(no);
-    expect(await rig.provider.snapshot("missing", "one")).toMatchObject(no);
+    expect(await golden.snapshot("one")).toMatchObject({ ok: true });
+    expect(await golden.snapshot("one")).toMatchObject(no);
+    expect(await golden.snapshot("../x")).toMatchObject(no);
     expect(await rig.provider.deleteSnapshot("golden@none")).toMatchObject(no);
     const forks = await rig.provider.fork("golden@one", [
       { id: "fork", env: ENV },
@@ -126,15 +123,15 @@ await describeWithSandboxes("snapshots and forks of sandboxes", () => {
   test("a kill between the frozen layer and its record leaves both usable", async () => {
     await using rig = await sandboxRig();
     await using seed = await seedRepository();
-    const golden = await makeWorkspace(rig, seed, "golden");
+    const golden = await makeLasting(rig, seed, "golden");
     await output(golden, "echo 1 > new");
-    await rig.provider.snapshot("golden", "one");
+    await golden.snapshot("one");
     await output(golden, "echo 2 > new");
     await rig.provider.endLeftovers("golden");
     // As it is left by a kill right after the layer of a second snapshot was moved.
     const folder = join(rig.root, "workspaces/golden");
     const before = await readFile(join(folder, "record.json"));
-    await rig.provider.snapshot("golden", "two");
+    await golden.snapshot("two");
     await rm(join(folder, "upper"), { recursive: true });
     await writeFile(join(folder, "record.json"), before);
     expect(await output(golden, "cat new")).toBe("2");
@@ -151,7 +148,7 @@ async function alone(
   snapshot: string,
   command: string,
 ): Promise<[Workspace, string]> {
-  const [workspace] = (await forkAll(rig, snapshot, ["alone"])) as [Workspace];
+  const [workspace] = (await forkAll(rig, snapshot, ["alone"])) as [LastingWorkspace];
   return [workspace, command];
 }
 

@@ -15,7 +15,8 @@ import type { RunningRecord } from "./record.ts";
  * is left when the last process is gone.
  */
 const STAGE = "/run";
-const HOME_ON_STAGE = `${STAGE}/home`;
+/** Short, because the kernel takes a page of options, and all layers stand in it. */
+const HOME_ON_STAGE = `${STAGE}/h`;
 const TREE_ON_STAGE = `${STAGE}/tree`;
 const ETC_ON_STAGE = `${STAGE}/etc`;
 const SEED_ON_STAGE = `${STAGE}/seed`;
@@ -33,6 +34,11 @@ const MARKER = "MYCELIUM_SANDBOX";
 /** Finds a sandbox that was started by somebody who died before it could be recorded. */
 export function sandboxMarker(folder: string): string {
   return `${MARKER}=${folder}`;
+}
+
+/** Ends whatever carries it with the sandbox. */
+export function markerVariable(folder: string): Readonly<Record<string, string>> {
+  return { [MARKER]: folder };
 }
 
 /** How the tree of folders that a sandbox writes to comes to be. Paths are below the home's root. */
@@ -96,26 +102,27 @@ export function startCommand(
 /** Starts a sandbox that goes on when this process ends. */
 export async function startSandbox(
   request: StartRequest,
-  files: { readonly folder: string; readonly mounts: string; readonly log: string },
+  files: { readonly folder: string; readonly mounts: string; readonly complaints: string },
 ): Promise<Result<RunningRecord>> {
   const command = ["--as-pid-1", "--info-fd", "3", "--", "/bin/sh", "-c", INIT];
   const started = await startDaemon({
     command: startCommand(request, { mounts: files.mounts, command }),
     cwd: "/",
-    env: { PATH: HOST_PATH, [MARKER]: files.folder },
-    logPath: files.log,
+    env: { PATH: HOST_PATH, ...markerVariable(files.folder) },
+    logPath: files.complaints,
     isReady: (said) => said.includes("ready") && CHILD_PID.test(said),
     timeoutMs: START_TIMEOUT_MS,
   });
   if (!started.ok) {
-    const said = readFileSync(files.log).subarray(-LOG_BYTES_MAX).toString();
+    const said = readFileSync(files.complaints).subarray(-LOG_BYTES_MAX).toString();
     return workspaceFailure(`the sandbox did not start: ${started.message}\n${said}`.trim());
   }
   const isOffline = request.network === "none";
   const initPid = Number(CHILD_PID.exec(started.said)?.[1]);
   const initIdentity = processIdentity(initPid);
   if (initIdentity === null) return workspaceFailure("the sandbox ended as soon as it was started");
-  return { ok: true, value: { initPid, initIdentity, monitorPid: started.pid, isOffline } };
+  const monitorPid = started.pid;
+  return { ok: true, value: { initPid, initIdentity, monitorPid, isOffline, ports: [] } };
 }
 
 const CHILD_PID = /"child-pid": (\d+)/;
