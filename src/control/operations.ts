@@ -8,6 +8,7 @@ import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
 import { previewRun, run } from "./operations/run.ts";
 import * as swarm from "./operations/swarm.ts";
+import { team } from "./operations/team.ts";
 import { vault } from "./operations/vault.ts";
 import * as workspaceCommands from "./operations/workspace-commands.ts";
 import * as workspaceFiles from "./operations/workspace-files.ts";
@@ -35,6 +36,7 @@ export const OPERATIONS = {
   buildImage,
   vault,
   ...swarm,
+  team,
   ...workspaces,
   ...workspaceCommands,
   ...workspaceFiles,

@@ -4,6 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { timestamp } from "../lib/clock.ts";
 import * as runs from "./migrations/0001-runs.ts";
 import * as swarms from "./migrations/0002-swarms.ts";
+import * as teams from "./migrations/0003-teams.ts";
 import type { Tables } from "./tables.ts";
 
 export interface Migration {
@@ -16,6 +17,7 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: "runs", up: runs.up },
   { version: 2, name: "swarms", up: swarms.up },
+  { version: 3, name: "teams", up: teams.up },
 ];
 
 /**

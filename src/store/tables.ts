@@ -17,6 +17,8 @@ export interface Tables {
   leases: LeasesTable;
   swarms: SwarmsTable;
   swarm_tasks: SwarmTasksTable;
+  teams: TeamsTable;
+  team_messages: TeamMessagesTable;
 }
 
 export interface RunsTable {
@@ -175,4 +177,27 @@ export interface SwarmTasksTable {
   /** How its command ended and what it said, as JSON. */
   outcome: string | null;
   error: string | null;
+}
+
+export interface TeamsTable {
+  name: string;
+  /** `making` until all of its workspaces are there. */
+  state: "making" | "ready" | "removing";
+  /** Who made it, as JSON. */
+  owner: string;
+  parent: string | null;
+  /** Members, their workspaces and limits, as JSON. */
+  spec: string;
+  created_at: string;
+}
+
+export interface TeamMessagesTable {
+  /** Grows, so that messages are received in the order in which they were sent. */
+  id: Generated<number>;
+  team: string;
+  sender: string;
+  recipient: string;
+  type: string;
+  content: string;
+  sent_at: string;
 }
