@@ -9,6 +9,9 @@ import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addStatus } from "./commands/status.ts";
+import { addSwarm } from "./commands/swarm.ts";
+import { addTeam } from "./commands/team.ts";
+import { addVault } from "./commands/vault.ts";
 import { addWorkspace } from "./commands/workspace.ts";
 import { addGlobals, readGlobals } from "./globals.ts";
 import type { Session } from "./session.ts";
@@ -67,6 +70,9 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     addLogs,
     addClean,
     addWorkspace,
+    addSwarm,
+    addVault,
+    addTeam,
     addImage,
   ];
   for (const addCommand of add) addCommand(program, run);

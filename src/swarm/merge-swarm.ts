@@ -1,5 +1,6 @@
 import { crashPoint } from "../lib/crash-point.ts";
 import { holdsCommit } from "../merging/ask-workspace.ts";
+import { removeMergeLeftovers } from "../merging/merge-room.ts";
 import type { MergeReport } from "../merging/merge-report.ts";
 import { mergeWorkspaces, type MergeSource } from "../merging/merge-workspaces.ts";
 import type { SwarmTaskRow } from "../store/swarms.ts";
@@ -30,6 +31,7 @@ export async function mergeSwarm(means: SwarmMeans, id: string): Promise<SwarmMe
   const place = { workspace: found.value, path };
   if (row.merge_intent !== null) {
     const intended = JSON.parse(row.merge_intent) as MergeReport & { readonly after: string };
+    await removeMergeLeftovers(means.merging.folder);
     if (await holdsCommit(place, intended.after))
       return settle(means, id, { open, report: intended });
   }

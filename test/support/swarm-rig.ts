@@ -1,9 +1,10 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { z } from "zod";
 import { readEnvironment } from "../../src/config/environment.ts";
 import { OPERATIONS, perform, type OperationContext } from "../../src/control/operations.ts";
 import type { Operation } from "../../src/control/operation.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { runProcess } from "../../src/lib/process.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { ENV } from "./workspace-rig.ts";
 
@@ -27,21 +28,52 @@ export interface SwarmRig extends AsyncDisposable {
   names(): Promise<readonly string[]>;
 }
 
-/** A home with the workspace `prep-golden` and its snapshot `golden`. */
-export async function swarmRig(kind: "local" | "sandbox" = "local"): Promise<SwarmRig> {
-  const folder = await temporaryFolder();
-  const home = join(folder.path, "home");
-  const variables = { PATH: ENV.PATH, MYCELIUM_HOME: home, HOME: folder.path };
-  const context = (more: Partial<OperationContext> = {}): OperationContext => ({
+/** In a home, as a person at its command line. */
+export function contextAt(
+  home: string,
+  more: Readonly<Record<string, string>> = {},
+): OperationContext {
+  const cwd = dirname(home);
+  const variables = { PATH: ENV.PATH, MYCELIUM_HOME: home, HOME: cwd, ...more };
+  return {
     session: { id: "person", kind: "person" },
-    environment: readEnvironment({ variables, cwd: folder.path }),
-    cwd: folder.path,
+    environment: readEnvironment({ variables, cwd }),
+    cwd,
     configFile: undefined,
     clock: systemClock,
     signal: new AbortController().signal,
     onEvent: () => undefined,
     onStart: () => undefined,
     version: "0.0.0",
+  };
+}
+
+/** What a process of its own does until it is killed at a moment. */
+export interface SwarmDoing {
+  readonly home: string;
+  readonly crashAt: string;
+  readonly operation: "runSwarmTasks" | "resumeSwarmRun" | "cancelSwarmRun";
+  readonly input: object;
+}
+
+/** Starts such a process and answers how it ended. */
+export async function swarmUntilKilled(doing: SwarmDoing): Promise<string> {
+  const { ending, stderr } = await runProcess({
+    command: [process.execPath, import.meta.filename, JSON.stringify(doing)],
+    cwd: "/",
+    env: { PATH: ENV.PATH },
+    timeoutMs: 120_000,
+    outputBytesMax: 10_000,
+  });
+  return ending.kind === "signalled" ? ending.signal : `not killed: ${stderr.bytes.toString()}`;
+}
+
+/** A home with the workspace `prep-golden` and its snapshot `golden`. */
+export async function swarmRig(kind: "local" | "sandbox" = "local"): Promise<SwarmRig> {
+  const folder = await temporaryFolder();
+  const home = join(folder.path, "home");
+  const context = (more: Partial<OperationContext> = {}): OperationContext => ({
+    ...contextAt(home),
     ...more,
   });
   const rig: SwarmRig = {
@@ -72,4 +104,10 @@ export async function swarmRig(kind: "local" | "sandbox" = "local"): Promise<Swa
   for (const command of GOLDEN_COMMANDS) await rig.say("prep-golden", command);
   await rig.ask(OPERATIONS.createSnapshot, { name: "prep-golden", snapshot: "golden" });
   return rig;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { home, crashAt, operation, input } = JSON.parse(process.argv[2] ?? "") as SwarmDoing;
+  const asked: Operation = OPERATIONS[operation];
+  await perform(asked, contextAt(home, { MYCELIUM_CRASH_AT: crashAt }), input);
 }

@@ -16,6 +16,8 @@ import { unwrap } from "../kept-at-hand.ts";
 import { defineOperation } from "../operation.ts";
 import { isOwnSwarm, mergeMeansOf, refuseForeignSwarm, withSwarmMeans } from "../swarm-at-hand.ts";
 
+export type { ShownMerge, ShownSwarm } from "../../swarm/swarm-report.ts";
+
 const bySwarm = z.strictObject({ swarm_id: z.string().min(1).max(100) });
 
 export const runSwarmTasks = defineOperation({
