@@ -40,8 +40,8 @@ export async function withSwarmMeans<T>(
       refuseForeign: (id) => {
         const entry = ledger.find(id);
         if (entry === null || isOwn(entry.owner, session)) return;
-        throw new Refusal("swarm-refused", `the target ${id} is not this session's`, {
-          hint: "merge into a workspace of your own, or adopt this one first",
+        throw new Refusal("swarm-refused", `the workspace ${id} is not this session's`, {
+          hint: "use a workspace of your own, or adopt this one first",
           details: { workspace: id },
         });
       },

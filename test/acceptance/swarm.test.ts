@@ -39,14 +39,12 @@ test("`mycelium swarm` runs tasks over forks, merges them and tells what failed"
   await ok("workspace", "create", "base", "--repo", ".", "--commit", "main");
   await ok("workspace", "snapshot", "create", "base", "golden");
   await ok("vault", "write", "spec.md", "--content", "from the vault");
-  const merged = await sandbox.mycelium(
-    [
-      ...["swarm", "run", "--golden", "base", "--context", "for all", "--note", "spec.md"],
-      ...["--merge", "sequential", "--into", "base", "-e", "WORD=hello"],
-      ...["--task", "a=cat context.md > a.txt", "--task", "b=echo $WORD > b.txt"],
-    ],
-    { stdin: "" },
-  );
+  const asked =
+    "swarm run --golden base --note spec.md --merge sequential --into base -e WORD=hello";
+  const tasks = ["--task", "a=cat context.md > a.txt", "--task", "b=echo $WORD > b.txt"];
+  const merged = await sandbox.mycelium([...asked.split(" "), "--context", "for all", ...tasks], {
+    stdin: "",
+  });
   expect(merged, merged.stderr).toMatchObject({ code: 0 });
   expect(merged.stderr).toContain("[2/2]");
   expect(merged.stdout).toContain("complete: 2 of 2 succeeded");

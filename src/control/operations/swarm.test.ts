@@ -339,4 +339,28 @@ test("workspaces are merged by hand, and first for show", async () => {
   const merged = await rig.ask(OPERATIONS.mergeWorkspacesInto, input);
   expect(merged).toMatchObject({ total_commits_applied: 2, merged_sources: names });
   expect(await rig.say("prep-golden", "cat one.txt two.txt")).toBe("one\ntwo");
+  const itself = { ...input, source_workspaces: ["one", "prep-golden"] };
+  await expect(rig.ask(OPERATIONS.mergeWorkspacesInto, itself)).rejects.toMatchObject({
+    failure: { code: "merge-refused" },
+  });
+  const session = { session: { kind: "session", id: "other" } } as const;
+  await expect(rig.ask(OPERATIONS.mergeWorkspacesInto, input, session)).rejects.toMatchObject({
+    failure: { message: expect.stringContaining("not this session's") },
+  });
+});
+
+test("a session sees and touches only its own swarms", async () => {
+  await using rig = await swarmRig();
+  const one = { session: { kind: "session", id: "one" } } as const;
+  const two = { session: { kind: "session", id: "two" } } as const;
+  const tasks = [{ name: "a", command: "false" }];
+  const { swarm_id } = await rig.ask(OPERATIONS.runSwarmTasks, { ...golden, tasks }, one);
+  expect((await rig.ask(OPERATIONS.listSwarmRuns, {}, one)).swarms).toHaveLength(1);
+  expect((await rig.ask(OPERATIONS.listSwarmRuns, {}, two)).swarms).toHaveLength(0);
+  const { swarmStatus, cancelSwarmRun, resumeSwarmRun, retrySwarmRun } = OPERATIONS;
+  for (const operation of [swarmStatus, cancelSwarmRun, resumeSwarmRun, retrySwarmRun]) {
+    await expect(rig.ask(operation, { swarm_id }, two)).rejects.toMatchObject({
+      failure: { code: "swarm-refused", message: expect.stringContaining("another session") },
+    });
+  }
 });

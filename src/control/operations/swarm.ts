@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Refusal } from "../../domain/failure.ts";
 import { mergeWorkspaces } from "../../merging/merge-workspaces.ts";
 import { MERGE_STRATEGIES } from "../../merging/merge-report.ts";
 import { listSwarms, swarmTasks } from "../../store/swarms.ts";
@@ -146,7 +147,12 @@ export const mergeWorkspacesInto = defineOperation({
         path,
       });
       const target = await place(input.target_workspace);
-      const distinct = [...new Set(names)].filter((name) => name !== input.target_workspace);
+      if (names.includes(input.target_workspace)) {
+        throw new Refusal("merge-refused", `${input.target_workspace} is a source and the target`, {
+          hint: "name other sources",
+        });
+      }
+      const distinct = [...new Set(names)];
       const sources = await Promise.all(
         distinct.map(async (name) => ({ name, place: await place(name) })),
       );
