@@ -17,17 +17,22 @@ import {
   type PrepareRequest,
 } from "../../src/workspaces/prepare.ts";
 import { createLocalProvider } from "../../src/workspaces/local.ts";
+import { createSandboxProvider } from "../../src/workspaces/sandbox.ts";
 import type { WorkspaceSeed } from "../../src/workspaces/workspace.ts";
 import { value } from "./lasting-rig.ts";
 import { ENV } from "./workspace-rig.ts";
 
-/** What a process of its own does with local workspaces until it is killed. */
+/** What a process of its own does with workspaces until it is killed. */
 export interface Making {
+  /** `local` where it is left out. */
+  readonly kind?: keyof typeof PROVIDERS;
   readonly root: string;
   readonly seed: WorkspaceSeed;
   readonly crashAt: string;
   readonly act: keyof typeof ACTS;
 }
+
+const PROVIDERS = { local: createLocalProvider, sandbox: createSandboxProvider } as const;
 
 const ACTS = {
   create: async (provider: LastingProvider, { seed }: Making) => {
@@ -113,5 +118,5 @@ export async function makeUntilKilled(making: Making): Promise<string> {
 if (process.argv[1] === import.meta.filename) {
   const making = JSON.parse(process.argv[2] ?? "") as Making;
   armCrashPoint(making.crashAt);
-  await ACTS[making.act](createLocalProvider({ root: making.root }), making);
+  await ACTS[making.act](PROVIDERS[making.kind ?? "local"]({ root: making.root }), making);
 }

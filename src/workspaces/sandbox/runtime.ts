@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
 import { lockFile, tryLockFile } from "../../lib/file-lock.ts";
 import { endIdentified, endMarkedProcesses, isAlive } from "../../lib/process.ts";
 import { appendEvent } from "../event-log.ts";
@@ -120,6 +121,7 @@ export async function startLocked(
     },
     layout,
   );
+  crashPoint("sandbox.started");
   if (started.ok) writeRunning(layout, started.value);
   else appendEvent(layout.log, `did not start: ${started.failure.message}`);
   return started;
