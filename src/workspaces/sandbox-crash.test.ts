@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { eventually } from "../../test/support/eventually.ts";
@@ -11,6 +11,7 @@ import { seedRepository, type SeedRepository } from "../../test/support/seed-rep
 import { ENV, output } from "../../test/support/workspace-rig.ts";
 import { systemClock } from "../lib/clock.ts";
 import { createKept, snapshotKept } from "./kept-workspaces.ts";
+import { sandboxMarker } from "./sandbox/start.ts";
 import { sweepKept } from "./sweep.ts";
 
 /** A sandbox `one` with a snapshot `base`, and then a file that is not in it. */
@@ -41,7 +42,10 @@ async function expectNothing(rig: SandboxRig): Promise<void> {
   expect(await readdir(join(rig.root, "snapshots"))).toEqual([]);
   const layers = await readdir(join(rig.root, "layers"));
   expect(layers.filter((name) => !name.startsWith("base-"))).toEqual([]);
-  expect(processesWith(`MYCELIUM_SANDBOX=${join(rig.root, "workspaces")}`)).toEqual([]);
+  const workspaces = join(await realpath(rig.root), "workspaces");
+  for (const id of ["one", "two"]) {
+    expect(processesWith(sandboxMarker(join(workspaces, id)))).toEqual([]);
+  }
 }
 
 await describeWithSandboxes("makers of sandboxes that are killed", () => {
