@@ -5,7 +5,7 @@ import type { Result } from "../../domain/failure.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import type { WorkspaceNetwork } from "../workspace.ts";
 import { HOST_PATH } from "./host-path.ts";
-import { etcArguments, hostViewArguments } from "./host-view.ts";
+import { etcArguments, toolArguments } from "./host-view.ts";
 import { INSIDE, INSIDE_UID } from "./layout.ts";
 import { outsideUser } from "./outside-user.ts";
 import type { RunningRecord } from "./record.ts";
@@ -195,7 +195,7 @@ function bubblewrapArguments(request: StartRequest): readonly string[] {
     ["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--unshare-uts"],
     ["--hostname", hostname],
     network === "none" ? ["--unshare-net"] : [],
-    hostViewArguments(),
+    toolArguments(),
     etcArguments(ETC_ON_STAGE),
     ["--proc", "/proc", "--dev", "/dev"],
     ["--size", String(SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
