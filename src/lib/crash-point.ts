@@ -35,6 +35,7 @@ const KEPT_CRASH_POINTS = [
   "restore.staged",
   "restore.intended",
   "restore.emptied",
+  "sandbox.started",
   "kept.claimed",
   "kept.made",
   "kept.removing",
