@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { describe } from "vitest";
 import { createVmProvider, type VmProviderOptions } from "../../src/workspaces/vm.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import type { ProviderRig } from "./workspace-rig.ts";
@@ -37,9 +38,16 @@ export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<V
   };
 }
 
-/** Why the suites of machines cannot run here; `null` where they can. */
-export async function whyNoVm(): Promise<string | null> {
+/**
+ * Suites that need machines: skipped by name where this machine has none, with how to get them,
+ * unless nothing may be skipped.
+ */
+export async function describeWithMachines(name: string, define: () => void): Promise<void> {
   const probe = await createVmProvider({ root: "/nonexistent", cacheDir: CACHE_DIR }).probe();
-  if (probe.kind === "available" || process.env["MYCELIUM_REQUIRE_ALL"] === "1") return null;
-  return `${probe.what}; ${probe.hint}`;
+  const isMissing = probe.kind === "missing";
+  const isSkipped = isMissing && process.env["MYCELIUM_REQUIRE_ALL"] !== "1";
+  const why = isMissing ? ` (${probe.what}; ${probe.hint})` : "";
+  describe.skipIf(isSkipped)(`${name}${why}`, () => {
+    define();
+  });
 }

@@ -161,20 +161,19 @@ interface Feed {
 }
 
 function makeFeed(input: Buffer, send: (type: string, payload: Buffer) => void): Feed {
-  let at = 0;
-  let isOver = false;
-  let room = 0;
+  const pieceBytes = INPUT_WINDOW_BYTES / 4;
+  const state = { at: 0, room: 0, isOver: false };
   return {
     go: (bytes) => {
-      room += bytes;
-      while (!isOver && at < input.length && room > 0) {
-        const piece = input.subarray(at, at + Math.min(room, INPUT_WINDOW_BYTES / 4));
+      state.room += bytes;
+      while (state.at < input.length && state.room > 0) {
+        const piece = input.subarray(state.at, state.at + Math.min(state.room, pieceBytes));
         send("I", piece);
-        at += piece.length;
-        room -= piece.length;
+        state.at += piece.length;
+        state.room -= piece.length;
       }
-      if (isOver || at < input.length) return;
-      isOver = true;
+      if (state.isOver || state.at < input.length) return;
+      state.isOver = true;
       send("E", Buffer.alloc(0));
     },
   };

@@ -72,23 +72,25 @@ export async function startMachine(request: MachineRequest): Promise<Result<Star
 
 /** Paths of sockets are relative: the system allows them a hundred characters. */
 async function machineArguments({ shape, origin }: MachineRequest): Promise<readonly string[]> {
-  return [
-    ...["-M", "microvm,acpi=on,memory-backend=mem", "-object", memoryOf(shape, origin)],
-    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-accel", shape.accelerator === "kvm" ? "kvm" : "tcg,tb-size=64"],
-    ...["-cpu", shape.accelerator === "kvm" ? "host" : "max", "-smp", String(shape.processors)],
-    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+  const isKvm = shape.accelerator === "kvm";
+  const options: readonly (readonly string[])[] = [
+    ["-M", "microvm,acpi=on,memory-backend=mem", "-object", memoryOf(shape, origin)],
+    ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    ["-accel", isKvm ? "kvm" : "tcg,tb-size=64"],
+    ["-cpu", isKvm ? "host" : "max", "-smp", String(shape.processors)],
+    ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     // Nobody needs a disk to survive a power cut that the workspace does not survive.
-    ...["-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"],
-    ...["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
-    ...Array.from({ length: PORT_COUNT }, (_, index) => portArguments(index + 1)).flat(),
-    ...["-device", "virtio-rng-device"],
-    ...(shape.network === "allow" ? NETWORK_CARD : []),
+    ["-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"],
+    ["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
+    Array.from({ length: PORT_COUNT }, (_, index) => portArguments(index + 1)).flat(),
+    ["-device", "virtio-rng-device"],
+    shape.network === "allow" ? NETWORK_CARD : [],
     // Bounded, whatever a guest prints.
-    ...["-chardev", "ringbuf,id=console,size=65536", "-serial", "chardev:console"],
-    ...["-qmp", "unix:qmp,server=on,wait=off"],
-    ...(origin.kind === "boot" ? await kernelArguments(origin.image, shape) : FROM_STATE),
+    ["-chardev", "ringbuf,id=console,size=65536", "-serial", "chardev:console"],
+    ["-qmp", "unix:qmp,server=on,wait=off"],
+    origin.kind === "boot" ? await kernelArguments(origin.image, shape) : FROM_STATE,
   ];
+  return options.flat();
 }
 
 const NETWORK_CARD = ["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net"];
@@ -107,26 +109,28 @@ function memoryOf({ memoryMb }: MachineShape, origin: MachineOrigin): string {
 }
 
 function portArguments(number: number): readonly string[] {
-  return [
-    ...["-chardev", `socket,id=port${number},path=port${number},server=on,wait=off`],
-    ...["-device", `virtserialport,chardev=port${number},nr=${number}`],
-  ];
+  const socket = `socket,id=port${number},path=port${number},server=on,wait=off`;
+  return ["-chardev", socket, "-device", `virtserialport,chardev=port${number},nr=${number}`];
 }
 
+const KERNEL_WORDS: readonly string[] = [
+  "console=ttyS0",
+  "loglevel=3",
+  "reboot=t",
+  "panic=-1",
+  "edd=off",
+  "nokaslr",
+  "mitigations=off",
+  "audit=0",
+  "init_on_alloc=0",
+  "cgroup_disable=memory",
+  "lsm=capability",
+  "random.trust_cpu=on",
+  `mycelium_ports=${PORT_COUNT}`,
+];
+
 async function kernelArguments(image: Image, shape: MachineShape): Promise<readonly string[]> {
-  const words = [
-    ...["console=ttyS0", "loglevel=3", "reboot=t", "panic=-1", "edd=off", "nokaslr"],
-    ...[
-      "mitigations=off",
-      "audit=0",
-      "init_on_alloc=0",
-      "cgroup_disable=memory",
-      "lsm=capability",
-      "random.trust_cpu=on",
-      `mycelium_ports=${PORT_COUNT}`,
-    ],
-    ...(shape.accelerator === "tcg" ? await clockArguments() : []),
-  ];
+  const words = [...KERNEL_WORDS, ...(shape.accelerator === "tcg" ? await clockArguments() : [])];
   return ["-kernel", image.kernel, "-initrd", image.initramfs, "-append", words.join(" ")];
 }
 

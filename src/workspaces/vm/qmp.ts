@@ -66,14 +66,15 @@ async function connectUntil(path: string, isGone: () => boolean): Promise<Socket
   return null;
 }
 
+const END = Symbol("end");
+
 /** Answers in order; events of QEMU's own are let go by. `null` once there can be no more. */
 function readReplies(socket: Socket): { next(): Promise<Reply | null> } {
-  const arrived: Reply[] = [];
-  let isOver = false;
+  const arrived: (Reply | typeof END)[] = [];
   let wake = (): void => undefined;
   let rest = "";
-  const end = (): void => {
-    isOver = true;
+  const add = (...replies: (Reply | typeof END)[]): void => {
+    arrived.push(...replies);
     wake();
   };
   socket.setEncoding("utf8");
@@ -81,23 +82,23 @@ function readReplies(socket: Socket): { next(): Promise<Reply | null> } {
     const lines = (rest + chunk).split("\n");
     rest = lines.pop() ?? "";
     if (rest.length > LINE_BYTES_MAX) socket.destroy();
-    for (const line of lines) {
-      const reply = JSON.parse(line) as Reply & { readonly event?: string };
-      if (reply.event === undefined) arrived.push(reply);
-    }
-    wake();
+    const replies = lines.map((line) => JSON.parse(line) as Reply & { readonly event?: string });
+    add(...replies.filter(({ event }) => event === undefined));
   });
-  socket.on("error", end);
-  socket.on("close", end);
+  socket.on("error", () => add(END));
+  socket.on("close", () => add(END));
   socket.setTimeout(TIMEOUT_MS, () => socket.destroy());
   return {
     next: async () => {
-      while (arrived.length === 0 && !isOver) {
+      while (arrived.length === 0) {
         const { promise, resolve } = Promise.withResolvers<void>();
         wake = resolve;
         await promise;
       }
-      return arrived.shift() ?? null;
+      const [first] = arrived;
+      if (first === undefined || first === END) return null;
+      arrived.shift();
+      return first;
     },
   };
 }
