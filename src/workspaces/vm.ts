@@ -157,7 +157,7 @@ function missingImage(name: string): Result<never> {
       code: "image-missing",
       message: `there is no image called ${name}`,
       details: { image: name },
-      hint: "build it with `mycelium image build`",
+      hint: "leave the image out: the default one is built where it is missing",
     },
   };
 }

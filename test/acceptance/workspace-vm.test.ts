@@ -1,4 +1,3 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createVmProvider } from "../../src/workspaces/vm.ts";
@@ -29,14 +28,19 @@ async function prepare(sandbox: Sandbox): Promise<void> {
 /** The provider keeps its own in `vm` below this. */
 const env = { MYCELIUM_CACHE: VM_CACHE };
 
+const rootOf = ({ home }: Sandbox): string => join(home, "vms");
+
 /** What a run leaves in its home once it is over. */
-async function leftWorkspaces(sandbox: Sandbox): Promise<readonly string[]> {
-  return readdir(join(sandbox.home, "workspaces"));
+function leftWorkspaces(sandbox: Sandbox): Promise<readonly string[]> {
+  return providerOf(sandbox).list();
+}
+
+function providerOf(sandbox: Sandbox) {
+  return createVmProvider({ root: rootOf(sandbox), cacheDir: join(VM_CACHE, "vm") });
 }
 
 async function removeAll(sandbox: Sandbox): Promise<void> {
-  const root = join(sandbox.home, "workspaces");
-  const provider = createVmProvider({ root, cacheDir: join(VM_CACHE, "vm") });
+  const provider = providerOf(sandbox);
   for (const id of await provider.list()) await provider.remove(id);
 }
 
