@@ -98,22 +98,31 @@ export function composeProviders(
   return new Map([
     ["local", localOf(environment)],
     ["docker", dockerOf(environment)],
+    ["vm", vmOf(environment)],
   ]);
 }
 
 function kindsOf(environment: Environment): ReadonlyMap<string, () => WorkspaceProvider> {
-  const { home, cache } = environment;
-  return new Map([
+  const { home } = environment;
+  return new Map<string, () => WorkspaceProvider>([
     ["local", () => localOf(environment)],
     ["sandbox", () => createSandboxProvider({ root: join(home, "sandboxes") })],
     ["docker", () => dockerOf(environment)],
-    ["vm", () => createVmProvider({ root: join(home, "vms"), cacheDir: join(cache, "vm") })],
+    ["vm", () => vmOf(environment)],
   ]);
 }
 
 function localOf({ home }: Environment): LastingProvider {
   const snapshots = join(home, "snapshots", "local");
   return createLocalProvider({ root: join(home, "workspaces"), snapshots });
+}
+
+function vmOf({ home, cache }: Environment): LastingProvider {
+  return createVmProvider({
+    root: join(home, "vms"),
+    snapshots: join(home, "snapshots", "vm"),
+    cacheDir: join(cache, "vm"),
+  });
 }
 
 function dockerOf(environment: Environment): LastingProvider {

@@ -123,7 +123,7 @@ export function describeLastingFiles({ makeRig, seed, can }: LastingMeans): void
     const script = `require("node:net").createServer((s) => s.end("hello")).listen(${port})`;
     // Only kinds that see the host's programs have this one's Node.
     const listen = can.anyHostPort
-      ? `while :; do printf hello | nc -l -p ${port} -q 0 || exit; done`
+      ? (["perl", "-MSocket", "-e", PERL_SERVER, String(port)] as const)
       : ([process.execPath, "-e", script] as const);
     await workspace.startJob({ command: listen, timeoutMs: 60_000 });
     const open = () => workspace.forwardPort({ guestPort: port });
@@ -135,6 +135,10 @@ export function describeLastingFiles({ makeRig, seed, can }: LastingMeans): void
     expect(await workspace.closePort(port)).toMatchObject({ ok: false });
   });
 }
+
+const PERL_SERVER = `socket(S, PF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1);
+  bind(S, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or die; listen(S, 9);
+  while (accept(C, S)) { syswrite(C, "hello"); close(C) }`;
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { describe } from "vitest";
 import { createVmProvider, type VmProviderOptions } from "../../src/workspaces/vm.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
-import type { ProviderRig } from "./workspace-rig.ts";
+import type { LastingRig } from "./lasting-rig.ts";
 
-export interface VmRig extends ProviderRig {
+export interface VmRig extends LastingRig {
   /** Where the workspaces are. */
   readonly root: string;
 }
@@ -24,10 +24,12 @@ export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<V
   const folder = await temporaryFolder();
   const root = join(folder.path, "workspaces");
   const defaults = { memoryMb: 256, ...options.defaults };
-  const provider = createVmProvider({ cacheDir: CACHE_DIR, ...options, root, defaults });
+  const make = () => createVmProvider({ cacheDir: CACHE_DIR, ...options, root, defaults });
+  const provider = make();
   return {
     root,
     provider,
+    reopen: make,
     leaveHalfMade: async (id) => {
       await mkdir(join(root, id), { recursive: true });
     },

@@ -28,8 +28,8 @@ export interface ConnectRequest {
   readonly path: string;
   /** For the whole way to the guest's first answer. */
   readonly timeoutMs: number;
-  /** Stops trying, for instance because the machine is gone. */
-  readonly signal?: AbortSignal;
+  /** Whether there is no use in trying any more. */
+  readonly isGone?: () => boolean;
 }
 
 const RETRY_MS = 3;
@@ -147,8 +147,9 @@ export class AgentConnection {
   #take(frame: Frame): void {
     const entry = this.#channels.get(frame.channel);
     if (entry === undefined) return;
-    if (frame.type === "C" && frame.payload.length === 4) {
-      entry.feed?.go(frame.payload.readUInt32LE(0));
+    if (frame.type === "C" && frame.payload.length !== 4) return;
+    if (frame.type === "C" && entry.feed !== null) {
+      entry.feed.go(frame.payload.readUInt32LE(0));
     } else {
       entry.listener(frame);
     }
@@ -181,7 +182,7 @@ function makeFeed(input: Buffer, send: (type: string, payload: Buffer) => void):
 
 /** The socket appears when the machine starts; `null` where that does not happen in time. */
 async function connectUntil(request: ConnectRequest, deadline: number): Promise<Socket | null> {
-  while (request.signal?.aborted !== true) {
+  while (request.isGone?.() !== true) {
     const socket = await connectOnce(request.path);
     if (typeof socket !== "string") return socket;
     const isEarly = socket === "ENOENT" || socket === "ECONNREFUSED";

@@ -23,9 +23,9 @@ export type MachineOrigin =
   /** From the kernel's first instruction; `memoryPath` makes the memory a file that others share. */
   | { readonly kind: "boot"; readonly image: Image; readonly memoryPath?: string }
   /** Goes on from a saved state, with a private view of its memory. */
-  | { readonly kind: "fork"; readonly memoryPath: string | null; readonly statePath: string }
-  /** The same with a memory file of its own, so that others can share what it loads. */
-  | { readonly kind: "load"; readonly memoryPath: string; readonly statePath: string };
+  | { readonly kind: "fork"; readonly memoryPath: string; readonly statePath: string }
+  /** Waits for another's state; its memory is a file, so that forks can share what comes. */
+  | { readonly kind: "receive"; readonly memoryPath: string };
 
 export interface MachineRequest {
   /** Its sockets, its disk `disk.qcow2` and its log lie here. */
@@ -43,6 +43,12 @@ export interface StartedMachine {
 /** How many programs may talk to a machine at once: each takes a port for itself. */
 export const PORT_COUNT = 4;
 
+/** Of their sockets, in the machine's folder. */
+export const PORT_NAMES: readonly string[] = Array.from(
+  { length: PORT_COUNT },
+  (_, index) => `port${index + 1}`,
+);
+
 const STATE_FD = 3;
 
 /** Stands in the environment of the machine's process, and of no other's. */
@@ -54,7 +60,7 @@ export function machineMarker(folder: string): string {
 export async function startMachine(request: MachineRequest): Promise<Result<StartedMachine>> {
   const { folder, origin } = request;
   const [name, value] = machineMarker(folder).split("=") as [string, string];
-  const state = origin.kind === "boot" ? null : openSync(origin.statePath, "r");
+  const state = origin.kind !== "fork" ? null : openSync(origin.statePath, "r");
   try {
     const started = await startLogged({
       command: [QEMU, ...(await machineArguments(request))],
@@ -82,7 +88,7 @@ async function machineArguments({ shape, origin }: MachineRequest): Promise<read
     // Nobody needs a disk to survive a power cut that the workspace does not survive.
     ["-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"],
     ["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
-    Array.from({ length: PORT_COUNT }, (_, index) => portArguments(index + 1)).flat(),
+    PORT_NAMES.flatMap((name, index) => portArguments(name, index + 1)),
     ["-device", "virtio-rng-device"],
     shape.network === "allow" ? NETWORK_CARD : [],
     // Bounded, whatever a guest prints.
@@ -102,15 +108,15 @@ export const STATE_URI = `fd:${STATE_FD}`;
 
 function memoryOf({ memoryMb }: MachineShape, origin: MachineOrigin): string {
   const size = `id=mem,size=${memoryMb}M`;
-  const path = origin.memoryPath ?? null;
-  if (path === null) return `memory-backend-ram,${size}`;
+  const path = origin.memoryPath;
+  if (path === undefined) return `memory-backend-ram,${size}`;
   const share = origin.kind === "fork" ? "off" : "on";
   return `memory-backend-file,${size},mem-path=${path.replaceAll(",", ",,")},share=${share}`;
 }
 
-function portArguments(number: number): readonly string[] {
-  const socket = `socket,id=port${number},path=port${number},server=on,wait=off`;
-  return ["-chardev", socket, "-device", `virtserialport,chardev=port${number},nr=${number}`];
+function portArguments(name: string, number: number): readonly string[] {
+  const socket = `socket,id=${name},path=${name},server=on,wait=off`;
+  return ["-chardev", socket, "-device", `virtserialport,chardev=${name},nr=${number}`];
 }
 
 const KERNEL_WORDS: readonly string[] = [
