@@ -16,6 +16,8 @@ import {
   type Monitor,
 } from "./qmp.ts";
 import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
+import { workspaceFailure } from "../workspace-failure.ts";
+import { readEnd } from "./vm-logs.ts";
 import type { VmLayout } from "./vm-record.ts";
 import type { VmMachine } from "./vm-machine.ts";
 
@@ -63,7 +65,9 @@ export async function freezeRunning(order: FreezeOrder): Promise<Result<void>> {
     if (!opened.ok) return opened;
     using receiver = opened.value;
     const sent = await sendTo(order, receiver, sockets);
-    return sent.ok ? await saveAndEnd(receiver, folder, sockets) : sent;
+    if (sent.ok) return await saveAndEnd(receiver, folder, sockets);
+    const said = (await readEnd(join(folder, "machine.log"), SAID_BYTES_MAX)).trim();
+    return said === "" ? sent : workspaceFailure(`${sent.failure.message} (${said})`);
   } finally {
     await endMarkedProcesses(machineMarker(folder));
     for (const name of LEFT_BY_MACHINES) rmSync(join(folder, name), { force: true });
@@ -134,4 +138,5 @@ async function switchDisk(
   return nothingOf(switched);
 }
 
+const SAID_BYTES_MAX = 1_000;
 const DONE = { ok: true, value: undefined } as const;

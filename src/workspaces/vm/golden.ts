@@ -144,7 +144,7 @@ async function freeze(folder: string): Promise<Result<void>> {
   if (!opened.ok) return opened;
   using monitor = opened.value;
   const stopped = await monitor.execute("stop");
-  return stopped.ok ? saveAndEnd(monitor, folder, sockets) : stopped;
+  return stopped.ok ? await saveAndEnd(monitor, folder, sockets) : stopped;
 }
 
 /** Saves a stopped machine whose memory is a file, beside it, and ends it. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { appendFileSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { appendFileSync, linkSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { systemClock, timestamp } from "../../lib/clock.ts";
@@ -145,20 +145,27 @@ export class VmMachine {
     });
   }
 
-  /** The disk that the machine writes gets the name that it is started with. */
+  /**
+   * The disk that the machine writes gets the name that it is started with, beside the name that
+   * QEMU knows and may open again.
+   */
   takeDisk(name: string): void {
     const { folder, disk } = this.#layout;
-    const file = join(folder, name);
-    if (file !== disk && exists(file)) renameSync(file, disk);
+    if (name !== basename(disk)) {
+      rmSync(`${disk}.new`, { force: true });
+      linkSync(join(folder, name), `${disk}.new`);
+      renameSync(`${disk}.new`, disk);
+    }
     this.removeStrayDisks();
   }
 
-  /** Made for a snapshot that did not come to be. */
+  /** Made for a snapshot that did not come to be, or of one that is done. */
   removeStrayDisks(): void {
     const { folder, disk } = this.#layout;
-    for (const name of readdirSync(folder)) {
-      const isStray = /^disk\..+/.test(name) && name !== basename(disk);
-      if (isStray) rmSync(join(folder, name), { force: true });
+    const own = statSync(disk, { throwIfNoEntry: false })?.ino;
+    for (const name of readdirSync(folder).filter((file) => /^disk\../.test(file))) {
+      const file = join(folder, name);
+      if (statSync(file).ino !== own) rmSync(file, { force: true });
     }
   }
 
