@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "agent.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WRITES_MAX = 64 };
+enum { WRITES_MAX = 64, ENTRIES_MAX = 100000 };
 
 struct writing {
   struct port *port;
@@ -99,6 +100,59 @@ void read_file(struct request *request) {
   else
     send_content(request, fd, offset, length);
   close(fd);
+}
+
+static char kind_of(mode_t mode) {
+  return S_ISREG(mode) ? 'f' : S_ISDIR(mode) ? 'd' : S_ISLNK(mode) ? 'l' : 'o';
+}
+
+static void add_entry(struct bytes *list, const char *name, const struct stat *found) {
+  uint8_t head[21];
+  head[0] = (uint8_t)kind_of(found->st_mode);
+  put_u32(head + 1, found->st_mode & 07777);
+  put_u64(head + 5, (uint64_t)found->st_size);
+  put_u64(head + 13, (uint64_t)found->st_mtim.tv_sec * 1000 + found->st_mtim.tv_nsec / 1000000);
+  bytes_add(list, head, sizeof head);
+  bytes_add(list, name, strlen(name) + 1);
+}
+
+static void send_entries(struct request *request, DIR *folder) {
+  struct bytes list = {0};
+  struct dirent *entry;
+  uint64_t count = 0;
+  while (count <= ENTRIES_MAX && (entry = readdir(folder))) {
+    struct stat found;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    if (fstatat(dirfd(folder), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    add_entry(&list, entry->d_name, &found);
+    count++;
+    if (bytes_length(&list) < FRAME_BYTES_MAX) continue;
+    send_frame(request->port, request->channel, 'B', list.data, bytes_length(&list));
+    bytes_take(&list, bytes_length(&list));
+  }
+  send_frame(request->port, request->channel, 'B', list.data, bytes_length(&list));
+  bytes_clear(&list);
+  if (count <= ENTRIES_MAX) send_done(request->port, request->channel, count);
+  else send_error(request->port, request->channel, "too-large", "holds too many entries");
+}
+
+/* Path. One level: kind, mode, size, when it was changed (ms since 1970), name, of each. */
+void list_folder(struct request *request) {
+  const char *path = read_string(request);
+  char real[PATH_MAX];
+  if (!resolve_folder(path, real)) {
+    if (errno == EXDEV) is_outside(request);
+    else if (errno == ENOENT)
+      send_error(request->port, request->channel, "missing", strerror(errno));
+    else if (errno == ENOTDIR)
+      send_error(request->port, request->channel, "not-a-folder", strerror(errno));
+    else send_errno(request->port, request->channel);
+    return;
+  }
+  DIR *folder = opendir(real);
+  if (!folder) return send_errno(request->port, request->channel);
+  send_entries(request, folder);
+  closedir(folder);
 }
 
 /* Makes the folders that are missing; what exists of the path must be inside already. */

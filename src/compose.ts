@@ -73,7 +73,7 @@ function composeProvider(
   { workspace }: Config,
   kind: string,
 ): WorkspaceProvider {
-  const make = kindsOf(environment).get(kind);
+  const make = kindsOf(environment).get(kind as WorkspaceKind);
   if (make === undefined) {
     throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
       hint: `there are ${[...kindsOf(environment).keys()].join(", ")}`,
@@ -91,24 +91,19 @@ export function composeFinder(environment: Environment): WorkspaceFinder {
   return findersOf(kinds.map(([, make]) => make()));
 }
 
-/** The kinds whose workspaces can be kept, by name. */
+/** The kinds of workspaces that there are, by name. */
 export function composeProviders(
   environment: Environment,
 ): ReadonlyMap<WorkspaceKind, LastingProvider> {
-  return new Map([
-    ["local", localOf(environment)],
-    ["sandbox", sandboxOf(environment)],
-    ["docker", dockerOf(environment)],
-  ]);
+  return new Map([...kindsOf(environment)].map(([kind, make]) => [kind, make()]));
 }
 
-function kindsOf(environment: Environment): ReadonlyMap<string, () => WorkspaceProvider> {
-  const { home, cache } = environment;
+function kindsOf(environment: Environment): ReadonlyMap<WorkspaceKind, () => LastingProvider> {
   return new Map([
     ["local", () => localOf(environment)],
     ["sandbox", () => sandboxOf(environment)],
     ["docker", () => dockerOf(environment)],
-    ["vm", () => createVmProvider({ root: join(home, "vms"), cacheDir: join(cache, "vm") })],
+    ["vm", () => vmOf(environment)],
   ]);
 }
 
@@ -119,6 +114,14 @@ function localOf({ home }: Environment): LastingProvider {
 
 function sandboxOf({ home }: Environment): LastingProvider {
   return createSandboxProvider({ root: join(home, "sandboxes") });
+}
+
+function vmOf({ home, cache }: Environment): LastingProvider {
+  return createVmProvider({
+    root: join(home, "vms"),
+    snapshots: join(home, "snapshots", "vm"),
+    cacheDir: join(cache, "vm"),
+  });
 }
 
 function dockerOf(environment: Environment): LastingProvider {

@@ -30,6 +30,8 @@ const KEPT_CRASH_POINTS = [
   "snapshot.held",
   "snapshot.copied",
   "snapshot.removing",
+  "snapshot.switched",
+  "snapshot.sent",
   "fork.recorded",
   "fork.copied",
   "restore.staged",

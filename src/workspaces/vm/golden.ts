@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { createWriteStream, readFileSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
@@ -13,15 +13,14 @@ import { AgentConnection } from "./agent-connection.ts";
 import { growDisk, settleDisk } from "./agent-requests.ts";
 import type { Image } from "./image.ts";
 import { machineMarker, startMachine, type MachineShape } from "./machine.ts";
-import { ignoreSharedMemory, openMonitor, saveState } from "./qmp.ts";
-import { openSocketFolder } from "./socket-folder.ts";
+import { openMonitor, sendState, setIgnoreShared, type Monitor } from "./qmp.ts";
+import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { runTool } from "./tool.ts";
 
 /** A saved machine, as it was at one moment. Nothing in it is ever changed. */
 export interface Golden {
   readonly shape: MachineShape;
-  /** `null` where the whole memory is in the state. */
-  readonly memoryPath: string | null;
+  readonly memoryPath: string;
   readonly statePath: string;
   /** An empty layer above the frozen disk: a fork takes a copy. */
   readonly overlayPath: string;
@@ -124,12 +123,12 @@ async function bootAndSave(
   const started = await startMachine({ folder, shape, origin });
   if (!started.ok) return started;
   using sockets = openSocketFolder(folder);
-  const gone = new AbortController();
-  void started.value.ended.then(() => gone.abort());
+  let isGone = false;
+  void started.value.ended.then(() => (isGone = true));
   const agent = await AgentConnection.open({
     path: sockets.at("port1"),
     timeoutMs: BOOT_TIMEOUT_MS[shape.accelerator],
-    signal: gone.signal,
+    isGone: () => isGone,
   });
   if (!agent.ok) return workspaceFailure(`the machine did not boot: ${readLog(folder)}`);
   const grown = await growDisk(agent.value);
@@ -139,20 +138,27 @@ async function bootAndSave(
   return freeze(folder);
 }
 
-/** Saves a machine whose memory is a file, and ends it. */
-export async function freeze(folder: string): Promise<Result<void>> {
+async function freeze(folder: string): Promise<Result<void>> {
   using sockets = openSocketFolder(folder);
   const opened = await openMonitor(sockets.at("qmp"));
   if (!opened.ok) return opened;
   using monitor = opened.value;
   const stopped = await monitor.execute("stop");
-  if (!stopped.ok) return stopped;
-  const ignoring = await ignoreSharedMemory(monitor);
+  return stopped.ok ? await saveAndEnd(monitor, folder, sockets) : stopped;
+}
+
+/** Saves a stopped machine whose memory is a file, beside it, and ends it. */
+export async function saveAndEnd(
+  monitor: Monitor,
+  folder: string,
+  sockets: SocketFolder,
+): Promise<Result<void>> {
+  const ignoring = await setIgnoreShared(monitor, true);
   if (!ignoring.ok) return ignoring;
-  const saved = await saveState(monitor, {
+  const saved = await sendState(monitor, {
     socketPath: "saving",
     bindPath: sockets.at("saving"),
-    target: join(folder, "state"),
+    target: () => createWriteStream(join(folder, "state")),
   });
   if (!saved.ok) return saved;
   const quit = await monitor.execute("quit");
@@ -191,10 +197,14 @@ export async function makeOverlay(frozen: string, target: string): Promise<Resul
   return { ok: true, value: undefined };
 }
 
-/** What a golden and a workspace's disk are copied by. */
-export async function copyOverlay(golden: Golden, target: string): Promise<Result<void>> {
+/** A fork's own disk, put in the place of whatever is there in one step. */
+export async function copyOverlay(
+  { overlayPath }: Pick<Golden, "overlayPath">,
+  target: string,
+): Promise<Result<void>> {
   try {
-    await copyFile(golden.overlayPath, target);
+    await copyFile(overlayPath, `${target}.new`);
+    await rename(`${target}.new`, target);
     return { ok: true, value: undefined };
   } catch (error) {
     if (codeOf(error) === "") throw error;

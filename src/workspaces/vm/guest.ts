@@ -8,6 +8,9 @@ export const REPOSITORY = `${WORKSPACE_ROOT}/repository`;
 export const CONTEXT = `${WORKSPACE_ROOT}/context`;
 export const OUTBOX = `${WORKSPACE_ROOT}/outbox`;
 
+/** A folder for each background command. */
+export const JOBS = `${WORKSPACE_ROOT}/jobs`;
+
 /** Of the host, and wrong in a guest. */
 const NOT_PASSED_ON = new Set(["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR"]);
 
