@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define WORKSPACE "/workspace"
+/* Nothing outside of these is reached by paths of files. */
+#define REPOSITORY "/workspace"
+#define BESIDE "/home/agent"
 #define WORK_GROUP "/sys/fs/cgroup/work"
 
 enum { FLAG = 0x7e, ESCAPE = 0x7d, ESCAPE_BIT = 0x20 };

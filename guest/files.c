@@ -24,10 +24,19 @@ struct writing {
 
 static struct writing writings[WRITES_MAX];
 
-static int is_inside(const char *path) {
-  size_t length = strlen(WORKSPACE);
-  return strncmp(path, WORKSPACE, length) == 0 && (path[length] == '/' || path[length] == 0);
+static const char *const roots[] = {REPOSITORY, BESIDE};
+
+/* The root that a path is in; NULL where it is in none. */
+static const char *root_of(const char *path) {
+  for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+    size_t length = strlen(roots[i]);
+    if (strncmp(path, roots[i], length) == 0 && (path[length] == '/' || path[length] == 0))
+      return roots[i];
+  }
+  return NULL;
 }
+
+static int is_inside(const char *path) { return root_of(path) != NULL; }
 
 static int is_outside(struct request *request) {
   send_error(request->port, request->channel, "outside", "leads out of the workspace");
@@ -158,6 +167,11 @@ void list_folder(struct request *request) {
 /* Makes the folders that are missing; what exists of the path must be inside already. */
 static int make_folders(char *path) {
   char real[PATH_MAX];
+  const char *root = root_of(path);
+  if (!root) {
+    errno = EXDEV;
+    return 0;
+  }
   for (char *at = path + 1;; at++) {
     if (*at != '/' && *at != 0) continue;
     char kept = *at;
@@ -167,7 +181,7 @@ static int make_folders(char *path) {
     *at = kept;
     if (!is_there) return 0;
     /* The way to the workspace itself is made of folders above it. */
-    if (!is_inside(real) && (size_t)(at - path) >= strlen(WORKSPACE)) {
+    if (!is_inside(real) && (size_t)(at - path) >= strlen(root)) {
       errno = EXDEV;
       return 0;
     }
@@ -183,7 +197,7 @@ static int find_target(const char *path, char *target) {
     return 0;
   }
   char *name = strrchr(folder, '/');
-  if (!name || !is_inside(path) || strcmp(path, WORKSPACE) == 0) {
+  if (!name || !is_inside(path) || strcmp(path, root_of(path)) == 0) {
     errno = EXDEV;
     return 0;
   }

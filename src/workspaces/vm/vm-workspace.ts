@@ -6,7 +6,7 @@ import type { AgentConnection } from "./agent-connection.ts";
 import { execInGuest, unstartable } from "./agent-exec.ts";
 import { readGuestFile, writeGuestFile } from "./agent-requests.ts";
 import { collectFromGuest } from "./collect.ts";
-import { CONTEXT, guestEnvironment, guestPath, REPOSITORY, WORKSPACE_ROOT } from "./guest.ts";
+import { CONTEXT, guestEnvironment, guestPath, REPOSITORY } from "./guest.ts";
 import type { VmMachine } from "./vm-machine.ts";
 import { readRecord, type VmLayout } from "./vm-record.ts";
 
@@ -99,7 +99,7 @@ export class VmWorkspace implements Workspace {
       ...guestEnvironment(this.#means.env),
       ...given,
       MYCELIUM_WORKSPACE_ID: this.id,
-      MYCELIUM_WORKSPACE_DIR: WORKSPACE_ROOT,
+      MYCELIUM_WORKSPACE_DIR: REPOSITORY,
     };
   }
 
