@@ -17,16 +17,19 @@ import {
   type PrepareRequest,
 } from "../../src/workspaces/prepare.ts";
 import { createLocalProvider } from "../../src/workspaces/local.ts";
+import { createVmProvider } from "../../src/workspaces/vm.ts";
 import type { WorkspaceSeed } from "../../src/workspaces/workspace.ts";
 import { value } from "./lasting-rig.ts";
 import { ENV } from "./workspace-rig.ts";
 
-/** What a process of its own does with local workspaces until it is killed. */
+/** What a process of its own does with workspaces until it is killed. */
 export interface Making {
   readonly root: string;
   readonly seed: WorkspaceSeed;
   readonly crashAt: string;
   readonly act: keyof typeof ACTS;
+  /** Where machines keep theirs; local workspaces where it is left out. */
+  readonly vmCacheDir?: string;
 }
 
 const ACTS = {
@@ -98,6 +101,11 @@ async function one(provider: LastingProvider) {
   return found;
 }
 
+function providerOf({ root, vmCacheDir }: Making): LastingProvider {
+  if (vmCacheDir === undefined) return createLocalProvider({ root });
+  return createVmProvider({ root, cacheDir: vmCacheDir, defaults: { memoryMb: 256 } });
+}
+
 /** Starts such a process and answers how it ended. */
 export async function makeUntilKilled(making: Making): Promise<string> {
   const { ending, stderr } = await runProcess({
@@ -113,5 +121,5 @@ export async function makeUntilKilled(making: Making): Promise<string> {
 if (process.argv[1] === import.meta.filename) {
   const making = JSON.parse(process.argv[2] ?? "") as Making;
   armCrashPoint(making.crashAt);
-  await ACTS[making.act](createLocalProvider({ root: making.root }), making);
+  await ACTS[making.act](providerOf(making), making);
 }
