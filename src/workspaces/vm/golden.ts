@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createWriteStream, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
@@ -13,7 +13,7 @@ import { AgentConnection } from "./agent-connection.ts";
 import { growDisk, settleDisk } from "./agent-requests.ts";
 import type { Image } from "./image.ts";
 import { machineMarker, startMachine, type MachineShape } from "./machine.ts";
-import { openMonitor, sendState, setIgnoreShared, type Monitor } from "./qmp.ts";
+import { openMonitor, saveState, setIgnoreShared, type Monitor } from "./qmp.ts";
 import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { runTool } from "./tool.ts";
 
@@ -177,10 +177,10 @@ export async function saveAndEnd(
 ): Promise<Result<void>> {
   const ignoring = await setIgnoreShared(monitor, true);
   if (!ignoring.ok) return ignoring;
-  const saved = await sendState(monitor, {
+  const saved = await saveState(monitor, {
     socketPath: "saving",
     bindPath: sockets.at("saving"),
-    target: () => createWriteStream(join(folder, "state")),
+    target: join(folder, "state"),
   });
   if (!saved.ok) return saved;
   const quit = await monitor.execute("quit");
