@@ -13,6 +13,7 @@ import type {
 import { exists, isWorkspaceId } from "./local-layout.ts";
 import { removeFolder } from "./remove-folder.ts";
 import { findEmulator } from "./vm/accelerator.ts";
+import { removeAbandonedBoots } from "./vm/golden.ts";
 import { endAll } from "./vm/agent-requests.ts";
 import { removeUnusedLayers, type VmPlaces } from "./vm/disk-layers.ts";
 import { LastingVmWorkspace } from "./vm/lasting-vm-workspace.ts";
@@ -257,6 +258,7 @@ async function remove(means: Means, id: string): Promise<void> {
   means.machines.delete(id);
   await removeFolder(layout.folder, means.limits.removeTimeoutMs);
   await removeUnusedLayers(placesOf(means));
+  await removeAbandonedBoots(means.cacheDir);
 }
 
 /** Half-made workspaces too: whoever lists them may want to remove them. */

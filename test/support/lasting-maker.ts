@@ -19,6 +19,7 @@ import {
 import { createDockerProvider } from "../../src/workspaces/docker/docker.ts";
 import { createLocalProvider } from "../../src/workspaces/local.ts";
 import { createSandboxProvider } from "../../src/workspaces/sandbox.ts";
+import { createVmProvider } from "../../src/workspaces/vm.ts";
 import type { WorkspaceSeed } from "../../src/workspaces/workspace.ts";
 import { value } from "./lasting-rig.ts";
 import { ENV } from "./workspace-rig.ts";
@@ -33,6 +34,8 @@ export interface Making {
   readonly act: keyof typeof ACTS;
   /** Of containers, made of this image; local ones where it is left out. */
   readonly image?: string;
+  /** Of machines, which keep theirs there. */
+  readonly vmCacheDir?: string;
 }
 
 const PROVIDERS = { local: createLocalProvider, sandbox: createSandboxProvider } as const;
@@ -100,7 +103,10 @@ export function prepareRequest({
   };
 }
 
-function providerOf({ root, image, kind = "local" }: Making): LastingProvider {
+function providerOf({ root, image, vmCacheDir, kind = "local" }: Making): LastingProvider {
+  if (vmCacheDir !== undefined) {
+    return createVmProvider({ root, cacheDir: vmCacheDir, defaults: { memoryMb: 256 } });
+  }
   if (image === undefined) return PROVIDERS[kind]({ root });
   const address = { socketPath: "/var/run/docker.sock" };
   return createDockerProvider({ root, address, image, gitEnvironment: { PATH: ENV.PATH } });

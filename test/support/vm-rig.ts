@@ -14,7 +14,7 @@ export interface VmRig extends LastingRig {
 /** Shared by all tests and runs of them: an image is built and a machine booted once. */
 export const VM_CACHE = process.env["MYCELIUM_TEST_CACHE"] ?? join(tmpdir(), "mycelium-test-cache");
 
-const CACHE_DIR = join(VM_CACHE, "vm");
+export const VM_CACHE_DIR = join(VM_CACHE, "vm");
 
 /** How long the first test may take, which finds neither image nor booted machine. */
 export const VM_PREPARE_TIMEOUT_MS = 600_000;
@@ -24,7 +24,7 @@ export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<V
   const folder = await temporaryFolder();
   const root = join(folder.path, "workspaces");
   const defaults = { memoryMb: 256, ...options.defaults };
-  const make = () => createVmProvider({ cacheDir: CACHE_DIR, ...options, root, defaults });
+  const make = () => createVmProvider({ cacheDir: VM_CACHE_DIR, ...options, root, defaults });
   const provider = make();
   return {
     root,
@@ -45,7 +45,7 @@ export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<V
  * unless nothing may be skipped.
  */
 export async function describeWithMachines(name: string, define: () => void): Promise<void> {
-  const probe = await createVmProvider({ root: "/nonexistent", cacheDir: CACHE_DIR }).probe();
+  const probe = await createVmProvider({ root: "/nonexistent", cacheDir: VM_CACHE_DIR }).probe();
   const isMissing = probe.kind === "missing";
   const isSkipped = isMissing && process.env["MYCELIUM_REQUIRE_ALL"] !== "1";
   const why = isMissing ? ` (${probe.what}; ${probe.hint})` : "";

@@ -1,5 +1,4 @@
-import { rmSync } from "node:fs";
-import { connect } from "node:net";
+import { rmSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { crashPoint } from "../../lib/crash-point.ts";
@@ -15,7 +14,7 @@ import {
   setIgnoreShared,
   type Monitor,
 } from "./qmp.ts";
-import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
+import { openSocketFolder } from "./socket-folder.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { readEnd } from "./vm-logs.ts";
 import type { VmLayout } from "./vm-record.ts";
@@ -64,7 +63,7 @@ export async function freezeRunning(order: FreezeOrder): Promise<Result<void>> {
     const opened = await openMonitor(sockets.at("qmp"), { isGone: () => isGone });
     if (!opened.ok) return opened;
     using receiver = opened.value;
-    const sent = await sendTo(order, receiver, sockets);
+    const sent = await sendTo(order, receiver);
     if (sent.ok) return await saveAndEnd(receiver, folder, sockets);
     const said = (await readEnd(join(folder, "machine.log"), SAID_BYTES_MAX)).trim();
     return said === "" ? sent : workspaceFailure(`${sent.failure.message} (${said})`);
@@ -83,12 +82,16 @@ const LEFT_BY_MACHINES: readonly string[] = [
   ...PORT_NAMES,
 ];
 
+const RECEIVER = "receiver";
+
+/** The system allows a socket's path a hundred characters: a link in its own folder stands for them. */
+function pointTo({ folder }: VmLayout, target: string): void {
+  rmSync(join(folder, RECEIVER), { force: true });
+  symlinkSync(target, join(folder, RECEIVER));
+}
+
 /** Holds the machine no longer than its memory takes to be copied. */
-async function sendTo(
-  order: FreezeOrder,
-  receiver: Monitor,
-  sockets: SocketFolder,
-): Promise<Result<void>> {
+async function sendTo(order: FreezeOrder, receiver: Monitor): Promise<Result<void>> {
   const waiting = await receiver.execute("migrate-incoming", { uri: "unix:incoming" });
   if (!waiting.ok) return waiting;
   const { machine, places, layout, frozen } = order;
@@ -98,7 +101,8 @@ async function sendTo(
     overlay: frozen.overlayPath,
   });
   if (!made.ok) return made;
-  return machine.withMonitor(async (monitor, own) => {
+  pointTo(layout, order.folder);
+  return machine.withMonitor(async (monitor) => {
     const whole = await setIgnoreShared(monitor, false);
     if (!whole.ok) return whole;
     const stopped = await monitor.execute("stop");
@@ -108,11 +112,7 @@ async function sendTo(
       const switched = await switchDisk(machine, monitor, basename(made.value.next));
       if (!switched.ok) return switched;
       crashPoint("snapshot.switched");
-      const sent = await sendState(monitor, {
-        socketPath: "saving",
-        bindPath: own.at("saving"),
-        target: () => connect(sockets.at("incoming")),
-      });
+      const sent = await sendState(monitor, `unix:${RECEIVER}/incoming`);
       crashPoint("snapshot.sent");
       return sent.ok ? await awaitState(receiver) : sent;
     } finally {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { createWriteStream, readFileSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
+import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { tryLockFile, type FileLock } from "../../lib/file-lock.ts";
@@ -13,7 +13,7 @@ import { AgentConnection } from "./agent-connection.ts";
 import { growDisk, settleDisk } from "./agent-requests.ts";
 import type { Image } from "./image.ts";
 import { machineMarker, startMachine, type MachineShape } from "./machine.ts";
-import { openMonitor, sendState, setIgnoreShared, type Monitor } from "./qmp.ts";
+import { openMonitor, saveState, setIgnoreShared, type Monitor } from "./qmp.ts";
 import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { runTool } from "./tool.ts";
 
@@ -59,7 +59,7 @@ async function provideOn(request: GoldenRequest, emulator: Emulator): Promise<Re
     using lock = await lockPatiently(`${folder}.lock`);
     if (lock === null) return workspaceFailure("somebody else prepares the machine for too long");
     if (!exists(golden.overlayPath)) {
-      const made = await makeGolden({ image: request.image, shape, goldens, folder });
+      const made = await makeGolden({ image: request.image, shape, folder });
       if (!made.ok) return made;
     }
   }
@@ -90,15 +90,17 @@ async function lockPatiently(path: string): Promise<FileLock | null> {
   }
 }
 
+/** With the lock of `folder`. */
 async function makeGolden(order: {
   readonly image: Image;
   readonly shape: MachineShape;
-  readonly goldens: string;
   readonly folder: string;
 }): Promise<Result<void>> {
-  const { image, shape, goldens, folder } = order;
-  const work = await mkdtemp(join(goldens, ".booting-"));
+  const { image, shape, folder } = order;
+  const work = bootFolder(folder);
   try {
+    await clearBoot(work);
+    await mkdir(work);
     const booted = await bootAndSave(work, image, shape);
     if (!booted.ok) return booted;
     // What a builder that was killed left in the way.
@@ -106,8 +108,28 @@ async function makeGolden(order: {
     await rename(work, folder);
     return await makeOverlay(join(folder, "disk.qcow2"), join(folder, "overlay.qcow2"));
   } finally {
-    await endMarkedProcesses(machineMarker(work));
-    await rm(work, { recursive: true, force: true });
+    await clearBoot(work);
+  }
+}
+
+const BOOTING = ".booting-";
+
+function bootFolder(folder: string): string {
+  return join(dirname(folder), `${BOOTING}${basename(folder)}`);
+}
+
+async function clearBoot(work: string): Promise<void> {
+  await endMarkedProcesses(machineMarker(work));
+  await rm(work, { recursive: true, force: true });
+}
+
+/** Ends machines that were being booted when whoever wanted to save them was killed. */
+export async function removeAbandonedBoots(cacheDir: string): Promise<void> {
+  const goldens = join(cacheDir, "goldens");
+  const names = exists(goldens) ? await readdir(goldens) : [];
+  for (const name of names.filter((entry) => entry.startsWith(BOOTING))) {
+    using lock = tryLockFile(join(goldens, `${name.slice(BOOTING.length)}.lock`));
+    if (lock !== null) await clearBoot(join(goldens, name));
   }
 }
 
@@ -155,10 +177,10 @@ export async function saveAndEnd(
 ): Promise<Result<void>> {
   const ignoring = await setIgnoreShared(monitor, true);
   if (!ignoring.ok) return ignoring;
-  const saved = await sendState(monitor, {
+  const saved = await saveState(monitor, {
     socketPath: "saving",
     bindPath: sockets.at("saving"),
-    target: () => createWriteStream(join(folder, "state")),
+    target: join(folder, "state"),
   });
   if (!saved.ok) return saved;
   const quit = await monitor.execute("quit");

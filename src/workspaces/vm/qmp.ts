@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from "node:net";
-import { rmSync } from "node:fs";
+import { createWriteStream, rmSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import type { Result } from "../../domain/failure.ts";
@@ -127,37 +127,36 @@ function readReplies(socket: Socket): { next(): Promise<Reply | null> } {
 /** Far above what any memory brings: a stopped machine waits for nothing. */
 const BANDWIDTH_MAX = 100 * 1024 ** 3;
 
+/** Sends a stopped machine's state to whoever listens; resolves once it has all of it. */
+export async function sendState(monitor: Monitor, uri: string): Promise<Result<void>> {
+  const set = await monitor.execute("migrate-set-parameters", { "max-bandwidth": BANDWIDTH_MAX });
+  if (!set.ok) return set;
+  const started = await monitor.execute("migrate", { uri });
+  return started.ok ? awaitMigration(monitor) : started;
+}
+
 /**
- * Sends a stopped machine's state through a socket at `socketPath`: QEMU itself may neither start
+ * Writes a stopped machine's state to a file, through a socket: QEMU itself may neither start
  * programs nor open files for it. Where shared memory is ignored, it stays in its file.
  */
-export async function sendState(
+export async function saveState(
   monitor: Monitor,
-  {
-    socketPath,
-    bindPath,
-    target,
-  }: { socketPath: string; bindPath: string; target: () => NodeJS.WritableStream },
+  { socketPath, bindPath, target }: { socketPath: string; bindPath: string; target: string },
 ): Promise<Result<void>> {
   const server = createServer();
   const arrived = new Promise<void>((resolve, reject) => {
     server.once("connection", (source) => {
-      pipeline(source, target()).then(resolve, reject);
+      pipeline(source, createWriteStream(target)).then(resolve, reject);
     });
   });
   arrived.catch(() => undefined);
   rmSync(bindPath, { force: true });
   await new Promise<void>((resolve) => server.listen(bindPath, resolve));
   try {
-    const parameters = { "max-bandwidth": BANDWIDTH_MAX };
-    const set = await monitor.execute("migrate-set-parameters", parameters);
-    if (!set.ok) return set;
-    const started = await monitor.execute("migrate", { uri: `unix:${socketPath}` });
-    if (!started.ok) return started;
-    const done = await awaitMigration(monitor);
-    if (!done.ok) return done;
+    const sent = await sendState(monitor, `unix:${socketPath}`);
+    if (!sent.ok) return sent;
     await arrived;
-    return { ok: true, value: undefined };
+    return DONE;
   } catch (error) {
     return workspaceFailure(`the machine's state could not be saved: ${String(error)}`, {
       cause: error,

@@ -104,14 +104,12 @@ export class VmMachine {
   }
 
   /** Talks to QEMU itself; `null` where it cannot be. One at a time: with the workspace's lock. */
-  async withMonitor<T>(
-    act: (monitor: Monitor, sockets: SocketFolder) => Promise<Result<T>>,
-  ): Promise<Result<T>> {
+  async withMonitor<T>(act: (monitor: Monitor) => Promise<Result<T>>): Promise<Result<T>> {
     using sockets = openSocketFolder(this.#layout.folder);
     const opened = await openMonitor(sockets.at("qmp"), { isGone: () => !this.isRunning() });
     if (!opened.ok) return opened;
     using monitor = opened.value;
-    return await act(monitor, sockets);
+    return await act(monitor);
   }
 
   /** Ends it once its disk is whole; by force where it does not do as it is told. */
