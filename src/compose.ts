@@ -21,6 +21,7 @@ import {
   type BuiltImage,
   type ImageRequest,
 } from "./workspaces/images/build-image.ts";
+import { buildMachineImage } from "./workspaces/images/build-machine-image.ts";
 import { createLocalProvider } from "./workspaces/local.ts";
 import type { LastingProvider } from "./workspaces/lasting-workspace.ts";
 import { createSandboxProvider } from "./workspaces/sandbox.ts";
@@ -135,12 +136,18 @@ function dockerOf(environment: Environment): LastingProvider {
 
 const IMAGE_TOOL_TIMEOUT_MS = 1_800_000;
 
-export function composeImageBuilder(
+export type ImageBuilder = (request: Pick<ImageRequest, "from" | "include">) => Promise<BuiltImage>;
+
+/** For each kind that is made of an image. */
+export function composeImageBuilders(
   environment: Environment,
-): (request: Pick<ImageRequest, "from" | "include">) => Promise<BuiltImage> {
-  const engine = openEngine(readEngineAddress(environment.lookup("DOCKER_HOST")));
+): Readonly<Record<"docker" | "vm", ImageBuilder>> {
+  const address = () => readEngineAddress(environment.lookup("DOCKER_HOST"));
   const tools = { path: environment.path, timeoutMs: IMAGE_TOOL_TIMEOUT_MS };
-  return (request) => buildImage({ ...request, engine, tools });
+  return {
+    docker: (request) => buildImage({ ...request, engine: openEngine(address()), tools }),
+    vm: (request) => buildMachineImage({ ...request, cacheDir: join(environment.cache, "vm") }),
+  };
 }
 
 function composeAgent(environment: Environment, config: Config, name: string): Agent {
