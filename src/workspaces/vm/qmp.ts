@@ -1,5 +1,6 @@
 import { connect, createServer, type Socket } from "node:net";
 import { createWriteStream, rmSync } from "node:fs";
+import { basename } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import type { Result } from "../../domain/failure.ts";
@@ -218,15 +219,27 @@ export async function queryStatus(monitor: Monitor): Promise<Result<string>> {
   return asked.ok ? { ok: true, value: asked.value.status } : asked;
 }
 
-/** The file that the machine writes its disk to, as QEMU names it. */
+/** Name of the file that the machine writes its disk to. */
 export async function queryDisk(monitor: Monitor): Promise<Result<string>> {
   const asked = shaped(await monitor.execute("query-block"), blockSchema);
   if (!asked.ok) return asked;
-  const disk = asked.value.find(({ device }) => device === "disk");
-  const file = disk?.inserted?.file;
-  return file === undefined
-    ? workspaceFailure("the machine has no disk")
-    : { ok: true, value: file };
+  const file = asked.value.find(({ device }) => device === "disk")?.inserted?.file ?? "";
+  const name = basename(file.startsWith(DESCRIBED) ? topOf(file.slice(DESCRIBED.length)) : file);
+  if (DISK_NAME.test(name)) return { ok: true, value: name };
+  return workspaceFailure("the machine's disk is none of its own");
+}
+
+/** A disk that was switched while the machine ran is described in full. */
+const DESCRIBED = "json:";
+const DISK_NAME = /^disk(?:\.[0-9a-f-]{36})?\.qcow2$/;
+
+function topOf(description: string): string {
+  try {
+    return describedSchema.parse(JSON.parse(description)).file.filename;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return "";
+    throw error;
+  }
 }
 
 /** What the guest has written to its console since this was last asked. */
@@ -244,6 +257,7 @@ const migrationSchema = z.object({
   "error-desc": z.string().optional(),
 });
 const statusSchema = z.object({ status: z.string() });
+const describedSchema = z.object({ file: z.object({ filename: z.string() }) });
 const blockSchema = z.array(
   z.object({ device: z.string(), inserted: z.object({ file: z.string() }).optional() }),
 );

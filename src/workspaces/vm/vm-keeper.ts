@@ -15,6 +15,8 @@ export interface KeeperMeans {
   readonly provideImage: (name: string) => Promise<Result<Image>>;
 }
 
+const ENDING_WAIT_MS = 1_000;
+
 /** Sees to it that a workspace's machine is as its record says. */
 export class VmKeeper {
   readonly machine: VmMachine;
@@ -35,7 +37,11 @@ export class VmKeeper {
   async wake(): Promise<Result<AgentConnection>> {
     const { layout, id } = this.#means;
     const record = readRecord(layout);
-    if (isUp(record) && this.machine.isRunning()) return this.machine.connect(record.shape);
+    if (isUp(record) && this.machine.isRunning()) {
+      const agent = await this.machine.connect(record.shape);
+      // One that is just ending still takes a caller.
+      if (agent.ok || !(await this.machine.hasEnded(ENDING_WAIT_MS))) return agent;
+    }
     const known = this.#refusal(record);
     if (known !== null) return known;
     const locked = await lockWorkspace(layout, id);

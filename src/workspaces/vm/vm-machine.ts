@@ -49,6 +49,15 @@ export class VmMachine {
     return known !== null && isAlive(known.pid, known.identity);
   }
 
+  /** Whether it ends within a time. */
+  async hasEnded(withinMs: number): Promise<boolean> {
+    const deadline = systemClock.monotonic() + withinMs;
+    while (this.isRunning() && systemClock.monotonic() < deadline) {
+      await systemClock.sleep(QUIT_PAUSE_MS);
+    }
+    return !this.isRunning();
+  }
+
   /** A live copy of a saved machine on a disk of its own, told who it is. */
   async fork(golden: Golden, record: VmRecord): Promise<Result<AgentConnection>> {
     const copied = await copyOverlay(golden, this.#layout.disk);
@@ -122,7 +131,7 @@ export class VmMachine {
         await keepConsole(this.#layout, monitor);
         return nothingOf(await monitor.execute("quit"));
       });
-      await this.#awaitEnd();
+      await this.hasEnded(QUIT_WAIT_MS);
     }
     await this.kill();
   }
@@ -136,7 +145,7 @@ export class VmMachine {
     return this.withMonitor(async (monitor) => {
       const disk = await queryDisk(monitor);
       if (!disk.ok) return disk;
-      this.takeDisk(basename(disk.value));
+      this.takeDisk(disk.value);
       const status = await queryStatus(monitor);
       if (!status.ok || status.value === "running") return nothingOf(status);
       return nothingOf(await monitor.execute("cont"));
@@ -182,13 +191,6 @@ export class VmMachine {
   async kill(): Promise<number> {
     this.disconnect();
     return endMarkedProcesses(machineMarker(this.#layout.folder));
-  }
-
-  async #awaitEnd(): Promise<void> {
-    const deadline = systemClock.monotonic() + QUIT_WAIT_MS;
-    while (this.isRunning() && systemClock.monotonic() < deadline) {
-      await systemClock.sleep(QUIT_PAUSE_MS);
-    }
   }
 
   async #awaitMonitor(
