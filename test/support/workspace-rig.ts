@@ -59,9 +59,13 @@ export async function output(workspace: Workspace, command: string): Promise<str
 export const stubborn = (file: string): string =>
   `setsid sh -c 'trap "" TERM HUP; echo $$ > ${file}.new; mv ${file}.new ${file}; while :; do sleep 0.05; done'`;
 
-/** A process that ended but was not waited for runs no more. */
+/**
+ * A process that ended but was not waited for runs no more. Where pids begin anew with the workspace,
+ * another one may have its number, so that it must be the first of its session as well.
+ */
 export async function isRunning(workspace: Workspace, file: string): Promise<boolean> {
-  const command = `case "$(ps -o stat= -p "$(cat ${file})")" in ''|Z*) exit 1;; esac`;
+  const command = `p=$(cat ${file}); [ "$p" != $$ ] && set -- $(ps -o stat=,sid= -p "$p")
+    case "$1" in ''|Z*) exit 1;; esac; [ "$2" = "$p" ]`;
   const { ending } = await sh(workspace, command);
   return ending.kind === "exited" && ending.code === 0;
 }

@@ -60,7 +60,8 @@ export function writeEtc(
   for (const name of SHARED_ETC_FOLDERS) mkdirSync(join(folder, name), { recursive: true });
   for (const name of SHARED_ETC_FILES) writeFileSync(join(folder, name), "");
   for (const [name, text] of Object.entries(contents)) writeFileSync(join(folder, name), text);
-  for (const name of ["resolv.conf", ...COPIED_ETC]) copyIfThere(`/etc/${name}`, join(folder, name));
+  for (const name of ["resolv.conf", ...COPIED_ETC])
+    copyIfThere(`/etc/${name}`, join(folder, name));
 }
 
 /** Arguments for bubblewrap that show that folder, from where it lies when it starts. */
