@@ -18,19 +18,27 @@ import {
 } from "../../src/workspaces/prepare.ts";
 import { createDockerProvider } from "../../src/workspaces/docker/docker.ts";
 import { createLocalProvider } from "../../src/workspaces/local.ts";
+import { createSandboxProvider } from "../../src/workspaces/sandbox.ts";
+import { createVmProvider } from "../../src/workspaces/vm.ts";
 import type { WorkspaceSeed } from "../../src/workspaces/workspace.ts";
 import { value } from "./lasting-rig.ts";
 import { ENV } from "./workspace-rig.ts";
 
 /** What a process of its own does with workspaces until it is killed. */
 export interface Making {
+  /** `local` where it is left out. */
+  readonly kind?: keyof typeof PROVIDERS;
   readonly root: string;
   readonly seed: WorkspaceSeed;
   readonly crashAt: string;
   readonly act: keyof typeof ACTS;
   /** Of containers, made of this image; local ones where it is left out. */
   readonly image?: string;
+  /** Of machines, which keep theirs there. */
+  readonly vmCacheDir?: string;
 }
+
+const PROVIDERS = { local: createLocalProvider, sandbox: createSandboxProvider } as const;
 
 const ACTS = {
   create: async (provider: LastingProvider, { seed }: Making) => {
@@ -95,8 +103,11 @@ export function prepareRequest({
   };
 }
 
-function providerOf({ root, image }: Making): LastingProvider {
-  if (image === undefined) return createLocalProvider({ root });
+function providerOf({ root, image, vmCacheDir, kind = "local" }: Making): LastingProvider {
+  if (vmCacheDir !== undefined) {
+    return createVmProvider({ root, cacheDir: vmCacheDir, defaults: { memoryMb: 256 } });
+  }
+  if (image === undefined) return PROVIDERS[kind]({ root });
   const address = { socketPath: "/var/run/docker.sock" };
   return createDockerProvider({ root, address, image, gitEnvironment: { PATH: ENV.PATH } });
 }

@@ -70,7 +70,7 @@ export function createDockerProvider(options: DockerProviderOptions): LastingPro
       return openWorkspace(id, env, here);
     },
 
-    list: async () => listIds(shop()),
+    list: () => orNothing(options.root, () => listIds(shop())),
 
     endLeftovers: async (id) => (isWorkspaceId(id) ? endLeftovers(id, shop()) : 0),
 
@@ -78,7 +78,10 @@ export function createDockerProvider(options: DockerProviderOptions): LastingPro
       if (isWorkspaceId(id)) await removeWorkspace(id, shop());
     },
 
-    listSnapshots: async () => (await listSnapshots(shop())).map(({ snapshot }) => snapshot),
+    listSnapshots: () =>
+      orNothing(options.root, async () =>
+        (await listSnapshots(shop())).map(({ snapshot }) => snapshot),
+      ),
 
     deleteSnapshot: (id) => orFailure(id, () => deleteSnapshot(shop(), id)),
 
@@ -146,6 +149,17 @@ async function probe({ engine, image }: Shop): ReturnType<LastingProvider["probe
     if (!(error instanceof Refusal)) throw error;
     const hint = error.failure.hint ?? "look at the engine's own log";
     return { kind: "missing", what: error.message, hint };
+  }
+}
+
+/** A home that never had a container has none, whether or not there is an engine to be asked. */
+async function orNothing<T>(root: string, ask: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  try {
+    return await ask();
+  } catch (error) {
+    const isDown = error instanceof Refusal && error.failure.code === "workspace-unavailable";
+    if (isDown && !exists(root)) return [];
+    throw error;
   }
 }
 

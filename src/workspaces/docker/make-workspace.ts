@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Refusal, type Result } from "../../domain/failure.ts";
 import { systemClock, timestamp } from "../../lib/clock.ts";
 import { crashPoint } from "../../lib/crash-point.ts";
-import { isWorkspaceId } from "../local-layout.ts";
+import { ID_RULE, isWorkspaceId } from "../local-layout.ts";
 import type { LastingRequest } from "../lasting-workspace.ts";
 import type { WorkspaceSeed } from "../workspace.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
@@ -30,7 +30,9 @@ export async function makeWorkspace(
   pool: GuestPool,
 ): Promise<Result<void>> {
   const { id, seed } = making;
-  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
+  if (!isWorkspaceId(id)) {
+    return workspaceFailure(`"${id}" cannot be the id of a workspace`, { hint: ID_RULE });
+  }
   const fault = seed === null ? null : findSeedFault(seed);
   if (fault !== null) return workspaceFailure(fault);
   const record = firstRecord(making, shop);

@@ -84,7 +84,7 @@ async function relay(pool: GuestPool, guestPort: number, socket: Socket): Promis
     await pool.use((guest) =>
       guest.run({
         ...USER,
-        cwd: GUEST.root,
+        cwd: GUEST.repository,
         command: ["perl", "-e", RELAY, String(guestPort)],
         env: {},
         // A caller that has said all still listens.

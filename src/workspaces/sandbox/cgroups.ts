@@ -1,4 +1,12 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../lib/clock.ts";
 import { exists } from "../local-layout.ts";
@@ -118,6 +126,8 @@ function findMount(mounts: readonly string[], names: string): string | null {
 function prepare(hierarchy: Hierarchy): readonly Hierarchy[] {
   const folder = join(hierarchy.folder, OWN_FOLDER);
   if (!tries(() => mkdirSync(folder, { recursive: true }))) return [];
+  // Another user may have made it.
+  if (!tries(() => accessSync(folder, constants.W_OK))) return [];
   if (hierarchy.version === 1) return [hierarchy];
   const controllers = CONTROLLERS.filter((name) =>
     [hierarchy.folder, folder].every((at) =>

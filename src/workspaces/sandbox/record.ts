@@ -60,6 +60,7 @@ const runningSchema = z.object({
   initPid: z.int().positive(),
   initIdentity: z.string(),
   monitorPid: z.int().positive(),
+  monitorIdentity: z.string(),
   /** Whether it has a network namespace of its own; another's must not be entered without root. */
   isOffline: z.boolean(),
   ports: z.array(openPortSchema),

@@ -19,6 +19,11 @@ export interface RestoreRequest {
   readonly timeoutMs: number;
 }
 
+/** Its full id. */
+export function ownSnapshotId(workspace: string, snapshot: string): string {
+  return snapshot.includes("@") ? snapshot : snapshotId(workspace, snapshot);
+}
+
 /**
  * Ends what runs and puts the sandbox on a snapshot's layers, with an empty one above. Its record
  * changes in one step, so that a kill leaves it as it was or restored. Its lock is held.
@@ -26,9 +31,7 @@ export interface RestoreRequest {
 export async function restoreSandbox(request: RestoreRequest): Promise<Result<void>> {
   const { place, cgroups, timeoutMs } = request;
   const { layout, id } = place;
-  const wanted = request.snapshot.includes("@")
-    ? request.snapshot
-    : snapshotId(id, request.snapshot);
+  const wanted = ownSnapshotId(id, request.snapshot);
   if (!wanted.startsWith(`${id}@`)) {
     return workspaceFailure(`${wanted} is not a snapshot of ${id}`, {
       hint: "fork it instead",

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
 import { lockFile, tryLockFile } from "../../lib/file-lock.ts";
 import { endIdentified, endMarkedProcesses, isAlive } from "../../lib/process.ts";
 import { appendEvent } from "../event-log.ts";
@@ -97,7 +98,7 @@ export async function startLocked(
   const { home, layout, id } = place;
   if (!isNew) {
     // Two sandboxes on one layer would spoil it, so that nobody may be left of an earlier start.
-    await endMarkedProcesses(sandboxMarker(layout.folder));
+    await endSandbox(layout);
     settleSnapshot(home, id);
     await removeGivenUp(layout);
   }
@@ -120,6 +121,7 @@ export async function startLocked(
     },
     layout,
   );
+  crashPoint("sandbox.started");
   if (started.ok) writeRunning(layout, started.value);
   else appendEvent(layout.log, `did not start: ${started.failure.message}`);
   return started;
@@ -136,10 +138,11 @@ async function removeGivenUp(layout: SandboxLayout): Promise<void> {
   }
 }
 
-/** Who holds the namespaces now, or `null`. */
+/** Who holds the namespaces now, or `null`: without who waits for it outside, it is as good as gone. */
 export function findRunning(layout: SandboxLayout): RunningRecord | null {
   const running = readRunning(layout);
-  return running !== null && isAlive(running.initPid, running.initIdentity) ? running : null;
+  if (running === null || !isAlive(running.initPid, running.initIdentity)) return null;
+  return isAlive(running.monitorPid, running.monitorIdentity) ? running : null;
 }
 
 /**
@@ -147,9 +150,9 @@ export function findRunning(layout: SandboxLayout): RunningRecord | null {
  * answers how many processes there were beside its own.
  */
 export async function endSandbox(layout: SandboxLayout): Promise<number> {
-  const running = findRunning(layout);
+  const running = readRunning(layout);
   let count = 0;
-  if (running !== null) {
+  if (running !== null && isAlive(running.initPid, running.initIdentity)) {
     count = membersOf(running).length;
     await endIdentified(running.initPid, running.initIdentity);
   }

@@ -34,7 +34,7 @@ import {
   type SandboxRecord,
 } from "./record.ts";
 import { removeSandbox } from "./remove.ts";
-import { restoreSandbox } from "./restore.ts";
+import { ownSnapshotId, restoreSandbox } from "./restore.ts";
 import {
   cgroupsOf,
   changing,
@@ -287,7 +287,7 @@ export class SandboxWorkspace implements LastingWorkspace {
       const { removeTimeoutMs: timeoutMs } = this.#means.timeouts;
       const means = { place: this.#place, cgroups: this.#cgroups };
       const restored = await restoreSandbox({ ...means, snapshot, timeoutMs });
-      if (restored.ok) this.#log(`restored to ${snapshot}`);
+      if (restored.ok) this.#log(`restored to ${ownSnapshotId(this.id, snapshot)}`);
       return restored;
     });
   }

@@ -93,7 +93,10 @@ function newSnapshot(
     workspace: place.id,
     parent: record.standsOn,
     createdAt: timestamp(systemClock),
-    ...{ seed, network, limits, variables },
+    seed,
+    network,
+    limits,
+    variables,
     generation: null,
     layers: [`snap-${randomBytes(5).toString("hex")}`, ...record.layers],
   };
@@ -240,10 +243,15 @@ function describe(home: SandboxHome, snapshot: SnapshotRecord): Snapshot {
 }
 
 /** Counted from the records each time, so that no count can go wrong. */
-function references(home: SandboxHome, { id }: SnapshotRecord): number {
+function references(home: SandboxHome, { id, workspace, generation }: SnapshotRecord): number {
   const snapshots = listSnapshotRecords(home).filter(
     (other) => other.parent === id && isMade(home, other),
   );
-  const records = foldersIn(home.workspaces).map((name) => readRecord(sandboxAt(home, name)));
-  return snapshots.length + records.filter((record) => record?.standsOn === id).length;
+  const standing = foldersIn(home.workspaces).filter((name) => {
+    const record = readRecord(sandboxAt(home, name));
+    // One whose snapshot was killed half-way does not know yet what it stands on.
+    const isFrozen = name === workspace && record?.generation === generation;
+    return record?.standsOn === id || isFrozen;
+  });
+  return snapshots.length + standing.length;
 }
