@@ -12,8 +12,6 @@ import { SWARM_LIMITS } from "./limits.ts";
 import type { SwarmMeans } from "./means.ts";
 import type { SwarmPlan, TaskOutcome } from "./swarm-request.ts";
 
-/** Where commands of tasks expect it. */
-const LITERAL_ROOT = "/workspace";
 const CONTEXT_FILE = "context.md";
 const TRACKED = 91;
 
@@ -71,20 +69,16 @@ export async function prepareWorker(
     return failed(`the worker could not be prepared: ${saidBy(prepared)}`);
   }
   if (context !== null) {
-    for (const path of contextPaths(workspace)) {
-      const written = await workspace.writeFile(path, context);
-      if (!written.ok) return written;
-    }
+    const written = await workspace.writeFile(contextPath(workspace), context);
+    if (!written.ok) return written;
   }
   const head = prepared.stdout.text.trim();
   return { ok: true, value: head === "" ? null : head };
 }
 
-/** In the repository's folder, and where commands look that were written for one that is there. */
-function contextPaths({ repositoryDir, kind }: LastingWorkspace): readonly string[] {
-  const own = `${repositoryDir}/${CONTEXT_FILE}`;
-  const isElsewhere = kind !== "local" && repositoryDir !== LITERAL_ROOT;
-  return isElsewhere ? [own, `${LITERAL_ROOT}/${CONTEXT_FILE}`] : [own];
+/** In the repository's folder, which is `/workspace` wherever a workspace has paths of its own. */
+function contextPath({ repositoryDir }: LastingWorkspace): string {
+  return `${repositoryDir}/${CONTEXT_FILE}`;
 }
 
 export interface TaskRun {
@@ -109,7 +103,7 @@ export async function runTask(
       ...task.env,
       MYCELIUM_SWARM_ID: swarm,
       MYCELIUM_SWARM_TASK: task.name,
-      MYCELIUM_CONTEXT_FILE: `${workspace.repositoryDir}/${CONTEXT_FILE}`,
+      MYCELIUM_CONTEXT_FILE: contextPath(workspace),
     },
     timeoutMs: request.timeout_secs * 1000,
     outputBytesMax: request.max_output_bytes,

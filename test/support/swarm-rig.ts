@@ -69,7 +69,9 @@ export async function swarmUntilKilled(doing: SwarmDoing): Promise<string> {
 }
 
 /** A home with the workspace `prep-golden` and its snapshot `golden`. */
-export async function swarmRig(kind: "local" | "sandbox" = "local"): Promise<SwarmRig> {
+export async function swarmRig(
+  kind: "local" | "sandbox" | "docker" | "vm" = "local",
+): Promise<SwarmRig> {
   const folder = await temporaryFolder();
   const home = join(folder.path, "home");
   const context = (more: Partial<OperationContext> = {}): OperationContext => ({
