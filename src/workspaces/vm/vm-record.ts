@@ -73,7 +73,7 @@ export function vmLayout(root: string, id: string): VmLayout | null {
     disk: join(folder, "disk.qcow2"),
     outbox: join(folder, "outbox"),
     log: join(folder, "machine.log"),
-    console: join(folder, "console.log"),
+    console: join(folder, "console.txt"),
     lock: join(folder, "lock"),
   };
 }
