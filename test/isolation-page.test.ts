@@ -10,6 +10,7 @@ const page = read("docs/isolation.md");
 const HOSTILE = {
   sandbox: "src/workspaces/hostile-sandbox.test.ts",
   docker: "src/workspaces/hostile-docker.test.ts",
+  vm: "src/workspaces/hostile-vm.test.ts",
 } as const;
 const CONTRACT = [
   "src/workspaces/workspace.contract.ts",
@@ -22,14 +23,17 @@ const CONTRACT = [
 const PROOFS: Readonly<Record<string, RegExp>> = {
   "reading the host's files, keys and sockets": /host's files|neither homes, secrets, sockets/,
   "seeing or ending the host's processes": /host's processes|nor its processes/,
-  "becoming root, mounting, loading into the host": /no capability|nobody, and stays nobody/,
+  "becoming root, mounting, loading into the host":
+    /no capability|nobody, and stays nobody|root of a kernel of its own/,
   "writing outside of the workspace": /nowhere but into its own layer|path %j is refused/,
   "leading Mycelium outside by paths and links": /links that lead out/,
   "reaching other workspaces": /other sandboxes|another workspace's processes and files/,
   "the network, with `network: none`": /without a network/,
   "fork bombs (`pids`)": /fork bomb/,
   "filling memory (`memory_mb`)": /memory/,
-  "filling the disk (`disk_mb`)": /no larger than the limit for files/,
+  "filling the disk (`disk_mb`)":
+    /no larger than the limit for files|filling the disk meets its end/,
+  "a fault in the kernel that it runs on": /root of a kernel of its own/,
   "outliving its command, or its workspace": /daemon|end of its command|ended with its command/,
   "its own kill of everything": /own kill of everything|does not end its sandbox/,
   "code of its repository being run by Mycelium's git": /repository names is run/,

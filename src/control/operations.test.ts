@@ -156,7 +156,7 @@ describe("on a real repository", () => {
     [{}, { max_parallel: 0 }, "usage"],
     [{}, { colour: "red" }, "usage"],
     [{}, { agent: "nobody" }, "agent-unknown"],
-    [{}, { workspace: "vm" }, "workspace-unavailable"],
+    [{}, { workspace: "cloud" }, "workspace-unavailable"],
     [{ MOCK_LLM: "0" }, {}, "agent-unknown"],
     [{ MYCELIUM_CRASH_AT: "nowhere" }, {}, "usage"],
   ])("with %j a run of %j is refused: %s", async (variables, input, code) => {

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
@@ -44,7 +44,7 @@ await describeWithMachines("hostile work in a machine", () => {
     expect(ending).toEqual({ kind: "exited", code: 1 });
     const found = await sh(
       workspace,
-      `ls -A /root /home /mnt | grep -v '^/' | grep .
+      `ls -A /root /home /mnt | grep -v '^/' | grep -vx agent | grep .
        ls /var/run/docker.sock; ls -d /proc/${process.pid} ${process.cwd()} ${rig.root};
        find / -xdev -name 'mycelium.db' -o -xdev -name id_rsa -o -xdev -name '*.sock'`,
     );
@@ -56,6 +56,21 @@ await describeWithMachines("hostile work in a machine", () => {
     );
     expect(said).toBe("0");
   });
+
+  test(
+    "as root of a kernel of its own it mounts what it likes, and nothing of that is the host's",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      await using rig = await vmRig();
+      const workspace = await hostile(rig);
+      const mounted =
+        "mkdir held && mount -t tmpfs held held && grep -c /workspace/held /proc/mounts";
+      expect(await output(workspace, mounted)).toBe("1");
+      expect(await readFile("/proc/mounts", "utf8")).not.toContain("/workspace/held");
+      const own = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+      expect(await output(workspace, "cat /proc/sys/kernel/random/boot_id")).not.toBe(own.trim());
+    },
+  );
 
   test(
     "a fork bomb meets the limit, is ended whole, and the machine is of use again",

@@ -75,7 +75,7 @@ await describeWithSandboxes("sandboxes seen from outside", () => {
   test("a shared network's port is the machine's own, and can have another number as well", async () => {
     await using rig = await sandboxRig();
     const workspace = await makeServing(rig, "allow", 7791);
-    await eventually("it is open", async () => isListening(7791));
+    await eventually("it is open", () => isListening(7791));
     expect(await workspace.forwardPort({ guestPort: 7791 })).toMatchObject({
       value: { hostPort: 7791 },
     });

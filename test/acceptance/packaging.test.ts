@@ -61,10 +61,14 @@ describe("the tarball", () => {
       "bin",
       "dist",
       "docs",
+      "guest",
       "package.json",
       "schemas",
     ]);
     expect(files.filter((path) => path.startsWith("docs/"))).toEqual(["docs/configuration.md"]);
+    // Built on the machine that runs it.
+    const guest = files.filter((path) => path.startsWith("guest/"));
+    expect(guest.filter((path) => !/^guest\/[a-z]+\.[ch]$/.test(path))).toEqual([]);
     const dist = files.filter((path) => path.startsWith("dist/"));
     expect(dist.filter((path) => !/^dist\/(?:[a-z-]+\/)*[a-z0-9-]+\.js$/.test(path))).toEqual([]);
     expect(files.filter((path) => /test|contract/.test(path))).toEqual([]);

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe } from "vitest";
@@ -35,6 +35,9 @@ export async function vmRig(options: Partial<VmProviderOptions> = {}): Promise<V
     },
     [Symbol.asyncDispose]: async () => {
       for (const id of await provider.list()) await provider.remove(id);
+      // Half-made ones too, which may hold a machine.
+      const ids = await readdir(join(root, "../snapshots")).catch(() => []);
+      for (const id of ids) await provider.deleteSnapshot(id);
       await folder[Symbol.asyncDispose]();
     },
   };

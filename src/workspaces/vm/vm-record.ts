@@ -56,7 +56,7 @@ export interface VmLayout {
   readonly outbox: string;
   /** What happened to it, and what QEMU complained of. */
   readonly log: string;
-  /** What the guest's console said: the end of it. */
+  /** What the guest wrote to its console, the end of it. */
   readonly console: string;
   /** Held by who changes the workspace. */
   readonly lock: string;
@@ -73,7 +73,7 @@ export function vmLayout(root: string, id: string): VmLayout | null {
     disk: join(folder, "disk.qcow2"),
     outbox: join(folder, "outbox"),
     log: join(folder, "machine.log"),
-    console: join(folder, "serial.log"),
+    console: join(folder, "console"),
     lock: join(folder, "lock"),
   };
 }
