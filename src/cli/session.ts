@@ -32,6 +32,9 @@ export interface SessionOptions {
   readonly version: string;
 }
 
+/** Whoever has this machine's account and a command line. */
+const PERSON = { id: "person", kind: "person" } as const;
+
 const nobody = (): void => undefined;
 
 /** Does a command's work with everything that it needs, and answers the exit code. */
@@ -58,6 +61,7 @@ function makeSession(options: SessionOptions, signal: AbortSignal): Session {
   const environment = environmentOfProcess({ home: globals.home });
   const wantsColor = globals.color && !environment.noColor;
   const context: OperationContext = {
+    session: PERSON,
     environment,
     cwd: process.cwd(),
     configFile: globals.config,

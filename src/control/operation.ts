@@ -6,8 +6,15 @@ import { checkShape, listProblems } from "../domain/problem.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { RunReport } from "../runs/report.ts";
 
+/** Who asks: the person at a command line, or a client's session by its id. */
+export interface Principal {
+  readonly id: string;
+  readonly kind: "person" | "session";
+}
+
 /** What an operation is given by the face that it was asked through. */
 export interface OperationContext {
+  readonly session: Principal;
   readonly environment: Environment;
   readonly cwd: string;
   /** The configuration file that was named, if one was. */
@@ -21,8 +28,21 @@ export interface OperationContext {
   readonly onEvent: (event: RecordedEvent) => void;
   /** Told of the output of a command in a workspace as it comes. Must not throw. */
   readonly onOutput?: (stream: "stdout" | "stderr", chunk: Buffer) => void;
+  /** Told how far a long operation has come; `total` where it is known. Must not throw. */
+  readonly onProgress?: (done: number, total: number | null, message: string) => void;
   /** Of this program; stands in receipts. */
   readonly version: string;
+}
+
+/** How an operation is offered to agents. */
+export interface OperationTool {
+  /** In snake case: `workspace_create`. */
+  readonly name: string;
+  readonly readOnly: boolean;
+  /** Whether it may remove or overwrite what cannot be had again. */
+  readonly destructive: boolean;
+  /** Whether it may take longer than a client waits, and can be started detached. */
+  readonly long: boolean;
 }
 
 /** One thing that Mycelium can be asked to do, through whatever face. */
@@ -36,6 +56,8 @@ export interface Operation<
   readonly summary: string;
   readonly input: Input;
   readonly output: Output;
+  /** Left out where agents are not offered it. */
+  readonly tool?: OperationTool;
   /** Throws a `Refusal` where it cannot go on. */
   run(context: OperationContext, input: z.output<Input>): Promise<z.output<Output>>;
 }

@@ -49,6 +49,7 @@ describe("on a real repository", () => {
     const { env, path: cwd } = repository;
     const all = { ...env, MYCELIUM_HOME: home, MOCK_LLM: "1", ...variables };
     return {
+      session: { id: "person", kind: "person" },
       environment: readEnvironment({ variables: all, cwd }),
       cwd,
       configFile: undefined,
