@@ -4,6 +4,7 @@ import { addClean } from "./commands/clean.ts";
 import { addImage } from "./commands/image.ts";
 import { addInit } from "./commands/init.ts";
 import { addLogs } from "./commands/logs.ts";
+import { addMcp } from "./commands/mcp.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
@@ -68,6 +69,7 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     addClean,
     addWorkspace,
     addImage,
+    addMcp,
   ];
   for (const addCommand of add) addCommand(program, run);
   return program;

@@ -7,6 +7,22 @@ import { plan } from "./operations/plan.ts";
 import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
 import { previewRun, run } from "./operations/run.ts";
+import { toolExec, toolExecBackground, toolExecParallel } from "./operations/tools/exec.ts";
+import {
+  toolWorkspaceCreate,
+  toolWorkspaceDestroy,
+  toolWorkspaceInfo,
+  toolWorkspaceList,
+  toolWorkspaceLogs,
+  toolWorkspaceStart,
+  toolWorkspaceStop,
+} from "./operations/tools/life.ts";
+import {
+  toolOperationCancel,
+  toolOperationStatus,
+  toolOperationWait,
+} from "./operations/tools/operations.ts";
+import { toolNetworkPolicy, toolPortForward } from "./operations/tools/ports.ts";
 import * as workspaceCommands from "./operations/workspace-commands.ts";
 import * as workspaceFiles from "./operations/workspace-files.ts";
 import * as workspaceSnapshots from "./operations/workspace-snapshots.ts";
@@ -35,4 +51,19 @@ export const OPERATIONS = {
   ...workspaceCommands,
   ...workspaceFiles,
   ...workspaceSnapshots,
+  toolWorkspaceCreate,
+  toolWorkspaceDestroy,
+  toolWorkspaceStart,
+  toolWorkspaceStop,
+  toolWorkspaceList,
+  toolWorkspaceInfo,
+  toolWorkspaceLogs,
+  toolExec,
+  toolExecBackground,
+  toolExecParallel,
+  toolPortForward,
+  toolNetworkPolicy,
+  toolOperationStatus,
+  toolOperationWait,
+  toolOperationCancel,
 } as const;

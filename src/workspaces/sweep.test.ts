@@ -28,6 +28,7 @@ function sweep(rig: LocalRig, clock: Clock = systemClock, afterMs = 0): Promise<
     rescuedDir: rescuedDir(rig),
     env: ENV,
     dryRun: false,
+    isSessionLive: () => false,
   });
 }
 
