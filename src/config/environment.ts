@@ -10,6 +10,8 @@ export interface Environment {
   readonly home: string;
   /** What can be made again: images and booted machines. Absolute; in `home` where nobody says. */
   readonly cache: string;
+  /** The folder with the shared notes. Absolute; in `home` where nobody says. */
+  readonly vault: string;
   /** Use the mock planner and the mock agent. */
   readonly mockLlm: boolean;
   /** The mock model's reply: a file (absolute), or the reply itself, which wins. */
@@ -52,6 +54,7 @@ export function readEnvironment(source: EnvironmentSource): Environment {
   return {
     home: resolve(cwd, home),
     cache: resolve(cwd, text("MYCELIUM_CACHE") ?? join(resolve(cwd, home), "cache")),
+    vault: resolve(cwd, text("MYCELIUM_VAULT") ?? join(resolve(cwd, home), "vault")),
     mockLlm: readSwitch("MOCK_LLM", text("MOCK_LLM")),
     mockLlmOutputPath: replyFile === null ? null : resolve(cwd, replyFile),
     mockLlmOutput: text("MOCK_LLM_OUTPUT"),

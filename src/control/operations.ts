@@ -23,6 +23,7 @@ import {
   toolOperationWait,
 } from "./operations/tools/operations.ts";
 import { toolNetworkPolicy, toolPortForward } from "./operations/tools/ports.ts";
+import { vault } from "./operations/vault.ts";
 import * as workspaceCommands from "./operations/workspace-commands.ts";
 import * as workspaceFiles from "./operations/workspace-files.ts";
 import * as workspaceSnapshots from "./operations/workspace-snapshots.ts";
@@ -47,6 +48,7 @@ export const OPERATIONS = {
   follow,
   clean,
   buildImage,
+  vault,
   ...workspaces,
   ...workspaceCommands,
   ...workspaceFiles,

@@ -47,6 +47,17 @@ const EXIT_CODES = {
   "lease-lost": 1,
   "program-missing": 2,
   "confirmation-needed": 2,
+  "note-invalid": 2,
+  "note-missing": 2,
+  "note-exists": 2,
+  "vault-failed": 1,
+  "merge-refused": 2,
+  "merge-failed": 1,
+  "swarm-missing": 2,
+  "swarm-refused": 2,
+  "team-missing": 2,
+  "team-exists": 2,
+  "team-refused": 2,
 } as const;
 
 export type FailureCode = keyof typeof EXIT_CODES;

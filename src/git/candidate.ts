@@ -9,12 +9,20 @@ export interface MergeRequest {
   readonly commit: string;
 }
 
+/** One thing that two sides cannot both have. */
+export interface MergeConflict {
+  readonly path: string;
+  /** git's own word, such as `contents`, `modify/delete` or `rename/rename`. */
+  readonly kind: string;
+}
+
 /** What merging came to. Nothing but objects is written: no index, no worktree, no ref. */
 export type MergeOutcome =
   | { readonly kind: "clean"; readonly tree: string }
   | {
       readonly kind: "conflict";
       readonly paths: readonly string[];
+      readonly conflicts: readonly MergeConflict[];
       /** For an agent: git's messages, then the files with conflict markers; bounded. */
       readonly text: string;
     };
@@ -60,8 +68,9 @@ export async function mergeInto(
   const paths = rest.slice(0, pathsEnd);
   const messages = parseMessages(rest.slice(pathsEnd + 1));
   const diff = await showConflicts(parts, { tip, tree, paths });
-  const text = `${messages.join("\n")}\n\n${diff}`;
-  return { kind: "conflict", paths, text: cut(nameSides(text, { tip, commit })) };
+  const text = `${messages.map((message) => message.text).join("\n")}\n\n${diff}`;
+  const conflicts = conflictsOf(paths, messages);
+  return { kind: "conflict", paths, conflicts, text: cut(nameSides(text, { tip, commit })) };
 }
 
 /** Writes a commit with one process and moves nothing. The same request makes the same commit. */
@@ -86,18 +95,39 @@ export async function commitTree(
   return stdout.trim();
 }
 
+interface MergeMessage {
+  readonly paths: readonly string[];
+  readonly kind: string;
+  readonly text: string;
+}
+
 /** Records of a count, that many paths, a kind and a text for people. */
-function parseMessages(fields: readonly string[]): readonly string[] {
-  const messages: string[] = [];
+function parseMessages(fields: readonly string[]): readonly MergeMessage[] {
+  const messages: MergeMessage[] = [];
   let index = 0;
   while (index < fields.length) {
-    const textAt = index + Number(fields[index]) + 2;
-    const text = fields[textAt];
-    if (text === undefined) break;
-    if (!text.startsWith("Auto-merging")) messages.push(text.trimEnd());
-    index = textAt + 1;
+    const kindAt = index + Number(fields[index]) + 1;
+    const text = fields[kindAt + 1];
+    const kind = fields[kindAt];
+    if (text === undefined || kind === undefined) break;
+    if (!text.startsWith("Auto-merging")) {
+      messages.push({ paths: fields.slice(index + 1, kindAt), kind, text: text.trimEnd() });
+    }
+    index = kindAt + 2;
   }
   return messages;
+}
+
+/** Each path with what git says of it; one that it says nothing of conflicts in its contents. */
+function conflictsOf(
+  paths: readonly string[],
+  messages: readonly MergeMessage[],
+): readonly MergeConflict[] {
+  return paths.map((path) => {
+    const said = messages.find((one) => one.kind.startsWith("CONFLICT") && one.paths[0] === path);
+    const kind = /^CONFLICT \((.*)\)$/.exec(said?.kind ?? "")?.[1];
+    return { path, kind: kind ?? "contents" };
+  });
 }
 
 interface Conflict {

@@ -51,6 +51,20 @@ export function parseYaml(text: string): YamlParse {
   }
 }
 
+/**
+ * The same map with one key set, or removed where `value` is `undefined`; comments and all that is
+ * not touched stay as they are. `null` where the text holds no map. An empty text is an empty map.
+ */
+export function setYamlKey(text: string, key: string, value: unknown): string | null {
+  const document = parseDocument(text);
+  if (document.errors.length > 0) return null;
+  if (document.contents === null) document.contents = document.createNode({}) as never;
+  if (!isMap(document.contents)) return null;
+  if (value === undefined) document.delete(key);
+  else document.set(key, document.createNode(value));
+  return document.contents.items.length === 0 ? "" : document.toString({ lineWidth: 0 });
+}
+
 /** A string as it stands in a YAML value, quoted where it must be. */
 export function formatYamlString(text: string): string {
   return stringify(text, { lineWidth: 0, blockQuote: false }).trimEnd();
