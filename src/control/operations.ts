@@ -7,7 +7,22 @@ import { plan } from "./operations/plan.ts";
 import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
 import { previewRun, run } from "./operations/run.ts";
+import { toolWorkspaceAdopt } from "./operations/tools/adopt.ts";
 import { toolExec, toolExecBackground, toolExecParallel } from "./operations/tools/exec.ts";
+import {
+  toolFileEdit,
+  toolFileList,
+  toolFileRead,
+  toolFileTransfer,
+  toolFileWrite,
+} from "./operations/tools/files.ts";
+import {
+  toolGitClone,
+  toolGitCommit,
+  toolGitDiff,
+  toolGitPush,
+  toolGitStatus,
+} from "./operations/tools/git.ts";
 import {
   toolWorkspaceCreate,
   toolWorkspaceDestroy,
@@ -17,12 +32,16 @@ import {
   toolWorkspaceStart,
   toolWorkspaceStop,
 } from "./operations/tools/life.ts";
+import { toolWorkspaceMerge } from "./operations/tools/merge.ts";
 import {
   toolOperationCancel,
   toolOperationStatus,
   toolOperationWait,
 } from "./operations/tools/operations.ts";
 import { toolNetworkPolicy, toolPortForward } from "./operations/tools/ports.ts";
+import { toolWorkspacePrepare } from "./operations/tools/prepare.ts";
+import { toolSetEnv } from "./operations/tools/set-env.ts";
+import { toolSnapshot, toolWorkspaceFork } from "./operations/tools/snapshots.ts";
 import { vault } from "./operations/vault.ts";
 import * as workspaceCommands from "./operations/workspace-commands.ts";
 import * as workspaceFiles from "./operations/workspace-files.ts";
@@ -63,8 +82,24 @@ export const OPERATIONS = {
   toolExec,
   toolExecBackground,
   toolExecParallel,
+  toolSetEnv,
+  toolFileWrite,
+  toolFileRead,
+  toolFileEdit,
+  toolFileList,
+  toolFileTransfer,
+  toolSnapshot,
+  toolWorkspaceFork,
+  toolWorkspacePrepare,
+  toolWorkspaceAdopt,
   toolPortForward,
   toolNetworkPolicy,
+  toolGitClone,
+  toolGitStatus,
+  toolGitDiff,
+  toolGitCommit,
+  toolGitPush,
+  toolWorkspaceMerge,
   toolOperationStatus,
   toolOperationWait,
   toolOperationCancel,
