@@ -122,8 +122,14 @@ export async function signalLocalJob(
   if (!folder.ok) return folder;
   if (endingOf(folder.value) !== null) return workspaceFailure(`${job} has ended already`);
   const marker = `MYCELIUM_JOB_ID=${job}`;
-  if (signal === "SIGKILL") await endMarkedProcesses(marker);
-  else signalMarkedProcesses(marker, signal);
+  const send = async (): Promise<number> =>
+    signal === "SIGKILL" ? endMarkedProcesses(marker) : signalMarkedProcesses(marker, signal);
+  // Its runner may be there before the command is.
+  const deadline = systemClock.monotonic() + START_WAIT_MS;
+  while ((await send()) === 0 && endingOf(folder.value) === null) {
+    if (systemClock.monotonic() > deadline) break;
+    await systemClock.sleep(START_PAUSE_MS);
+  }
   return { ok: true, value: undefined };
 }
 

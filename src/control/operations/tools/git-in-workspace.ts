@@ -54,7 +54,7 @@ async function refusalOf(
     return new Refusal(code, ending.message, { details: { workspace_id: id } });
   }
   const verb = args.find((word) => !word.startsWith("-")) ?? "";
-  const said = withoutSecrets(stderr.text.trim() || stdout.text.trim());
+  const said = withoutSecrets(`${stdout.text}\n${stderr.text}`.trim());
   const how = ending.kind === "exited" ? `exit code ${ending.code}` : ending.kind;
   const hint = hintFor(said, ending.kind);
   return new Refusal("git-failed", `git ${verb} failed (${how}): ${said}`, {
