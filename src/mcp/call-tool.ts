@@ -138,8 +138,17 @@ function failureOf(error: unknown): Failure {
   };
 }
 
+const MESSAGE_LENGTH_MAX = 4_000;
+/** Of a message that holds what a command said. */
+const SAID_LENGTH_MAX = 600_000;
+
 /** For the agent in words; for programs beside them, as every `--json` report has it. */
-function refused({ code, message, hint, details }: Failure): CallToolResult {
+function refused({ code, message: whole, hint, details: all }: Failure): CallToolResult {
+  // What was given may be told again: not at any length.
+  const lengthMax = code === "command-failed" ? SAID_LENGTH_MAX : MESSAGE_LENGTH_MAX;
+  const message = whole.length > lengthMax ? `${whole.slice(0, lengthMax)}…` : whole;
+  const isLong = JSON.stringify(all).length > lengthMax;
+  const details = isLong ? {} : all;
   const text = hint === null ? message : `${message}\nNext: ${hint}`;
   return {
     content: [{ type: "text", text }],
