@@ -10,6 +10,7 @@ import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTool } from "./commands/tool.ts";
 import { addWorkspace } from "./commands/workspace.ts";
 import { addGlobals, readGlobals } from "./globals.ts";
 import type { Session } from "./session.ts";
@@ -70,6 +71,7 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     addWorkspace,
     addImage,
     addMcp,
+    addTool,
   ];
   for (const addCommand of add) addCommand(program, run);
   return program;

@@ -1,8 +1,8 @@
 import type { Tool } from "@modelcontextprotocol/server";
 import { z } from "zod";
 import type { Operation, OperationTool } from "../control/operation.ts";
-import { OPERATIONS } from "../control/operations.ts";
 import { detachedSchema } from "../control/operations/tools/operations.ts";
+import { toolOperations } from "../control/tools.ts";
 
 /** One operation as agents see it. */
 export interface OfferedTool {
@@ -13,12 +13,12 @@ export interface OfferedTool {
 
 /** All that agents are offered: the operations that have a name for it, and nothing else. */
 export function offeredTools(): ReadonlyMap<string, OfferedTool> {
-  const all: readonly Operation[] = Object.values(OPERATIONS);
-  const offered = all.flatMap((operation) => {
-    const { tool } = operation;
-    return tool === undefined ? [] : [{ operation, tool, listed: listedTool(operation, tool) }];
-  });
-  return new Map(offered.map((one) => [one.tool.name, one]));
+  return new Map(
+    [...toolOperations()].map(([name, operation]) => {
+      const { tool } = operation;
+      return [name, { operation, tool, listed: listedTool(operation, tool) }];
+    }),
+  );
 }
 
 function listedTool(operation: Operation, tool: OperationTool): Tool {
