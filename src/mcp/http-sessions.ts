@@ -32,7 +32,7 @@ export interface HttpSessions extends AsyncDisposable {
   /** Serves a client that keeps a connection's session, as protocol versions before 2026 do. */
   serveLegacy(request: Request, token: string): Promise<Response>;
   /** While it is answered, a session is not idle. */
-  during<T>(seat: Seat, work: () => Promise<T>): Promise<T>;
+  readonly during: Seats["during"];
 }
 
 export interface HttpSessionsMeans {
@@ -41,80 +41,106 @@ export interface HttpSessionsMeans {
   readonly clock: Clock;
 }
 
-export function openHttpSessions({ request, tools, clock }: HttpSessionsMeans): HttpSessions {
-  const seats = new Map<string, Seat>();
-  const { version } = request.context;
-
-  const take = (key: string, token: string, more: Partial<Seat> & { id: string }): Seat | null => {
-    if (seats.size >= SESSIONS_MAX) return null;
-    const { id, transport = null } = more;
-    const session = openClientSession({ ...request, transport: "http", id });
-    const seat: Seat = { session, token, transport, usedAtMs: clock.monotonic(), inFlight: 0 };
-    seats.set(key, seat);
-    return seat;
-  };
-  const leave = async (key: string): Promise<void> => {
-    const seat = seats.get(key);
-    seats.delete(key);
-    await seat?.transport?.close();
-    await seat?.session[Symbol.asyncDispose]();
-  };
-  const sweep = (): void => {
-    for (const [key, { inFlight, usedAtMs }] of seats) {
-      if (inFlight === 0 && clock.monotonic() - usedAtMs > IDLE_MS) void leave(key);
-    }
-  };
-  const timer = setInterval(sweep, SWEEP_MS);
-  timer.unref();
-
-  const during: HttpSessions["during"] = async (seat, work) => {
-    seat.inFlight += 1;
-    try {
-      return await work();
-    } finally {
-      seat.inFlight -= 1;
-      seat.usedAtMs = clock.monotonic();
-    }
-  };
-  const begin = async (asked: Request, token: string): Promise<Response> => {
-    const key = randomUUID();
-    const transport = new WebStandardStreamableHTTPServerTransport({
-      sessionIdGenerator: () => key,
-      onsessionclosed: () => leave(key),
-      maxRequestBodySize: MESSAGE_BYTES_MAX,
-    });
-    const id = `h-${randomBytes(8).toString("hex")}`;
-    const seat = take(key, token, { id, transport });
-    if (seat === null) return problem(503, "too many sessions");
-    const server = makeMcpServer({ version, tools, sessionOf: () => seat.session });
-    await server.connect(transport);
-    const response = await during(seat, () => transport.handleRequest(asked));
-    // Whatever began without an initialize is no session.
-    if (transport.sessionId === undefined) await leave(key);
-    return response;
-  };
+export function openHttpSessions(means: HttpSessionsMeans): HttpSessions {
+  const seats = openSeats(means);
+  const { during } = seats;
   return {
     during,
     byToken: (asked, token) => {
       const name = asked.headers.get(NAME_HEADER) ?? "";
       const key = `${token}\0${NAME.test(name) ? name : ""}`;
       const hash = createHash("sha256").update(key).digest("hex").slice(0, 16);
-      const seat = seats.get(key) ?? take(key, token, { id: `t-${hash}` });
-      if (seat !== null) seat.usedAtMs = clock.monotonic();
-      return seat;
+      return seats.find(key) ?? seats.take(key, { id: `t-${hash}`, token, transport: null });
     },
     serveLegacy: async (asked, token) => {
       const id = asked.headers.get("mcp-session-id");
-      if (id === null) return begin(asked, token);
-      const seat = seats.get(id);
+      if (id === null) return begin(means, seats, { asked, token });
+      const seat = seats.find(id);
+      const transport = seat?.transport ?? null;
       // Another token's session is not there, as far as this one can tell.
-      if (seat?.transport == null || seat.token !== token) return problem(404, "no such session");
-      const { transport } = seat;
+      if (seat === null || transport === null || seat.token !== token) {
+        return problem(404, "no such session");
+      }
       return during(seat, () => transport.handleRequest(asked));
     },
-    [Symbol.asyncDispose]: async () => {
+    [Symbol.asyncDispose]: () => seats.close(),
+  };
+}
+
+async function begin(
+  { request, tools }: HttpSessionsMeans,
+  seats: Seats,
+  { asked, token }: { readonly asked: Request; readonly token: string },
+): Promise<Response> {
+  const key = randomUUID();
+  const transport = new WebStandardStreamableHTTPServerTransport({
+    sessionIdGenerator: () => key,
+    onsessionclosed: () => seats.leave(key),
+    maxRequestBodySize: MESSAGE_BYTES_MAX,
+  });
+  const id = `h-${randomBytes(8).toString("hex")}`;
+  const seat = seats.take(key, { id, token, transport });
+  if (seat === null) return problem(503, "too many sessions");
+  const { version } = request.context;
+  const server = makeMcpServer({ version, tools, sessionOf: () => seat.session });
+  await server.connect(transport);
+  const response = await seats.during(seat, () => transport.handleRequest(asked));
+  // Whatever began without an initialize is no session.
+  if (transport.sessionId === undefined) await seats.leave(key);
+  return response;
+}
+
+interface Seats {
+  readonly find: (key: string) => Seat | null;
+  /** `null` where there are too many. */
+  readonly take: (key: string, who: NewSeat) => Seat | null;
+  readonly leave: (key: string) => Promise<void>;
+  readonly during: <T>(seat: Seat, work: () => Promise<T>) => Promise<T>;
+  readonly close: () => Promise<void>;
+}
+
+type NewSeat = Pick<Seat, "token" | "transport"> & { readonly id: string };
+
+function openSeats({ request, clock }: HttpSessionsMeans): Seats {
+  const seats = new Map<string, Seat>();
+  const leave = async (key: string): Promise<void> => {
+    const seat = seats.get(key);
+    seats.delete(key);
+    await seat?.transport?.close();
+    await seat?.session[Symbol.asyncDispose]();
+  };
+  const timer = setInterval(() => {
+    for (const [key, { inFlight, usedAtMs }] of seats) {
+      if (inFlight === 0 && clock.monotonic() - usedAtMs > IDLE_MS) void leave(key);
+    }
+  }, SWEEP_MS);
+  timer.unref();
+  return {
+    find: (key) => {
+      const seat = seats.get(key) ?? null;
+      if (seat !== null) seat.usedAtMs = clock.monotonic();
+      return seat;
+    },
+    take: (key, { id, token, transport }) => {
+      if (seats.size >= SESSIONS_MAX) return null;
+      const session = openClientSession({ ...request, transport: "http", id });
+      const seat: Seat = { session, token, transport, usedAtMs: clock.monotonic(), inFlight: 0 };
+      seats.set(key, seat);
+      return seat;
+    },
+    leave,
+    during: async (seat, work) => {
+      seat.inFlight += 1;
+      try {
+        return await work();
+      } finally {
+        seat.inFlight -= 1;
+        seat.usedAtMs = clock.monotonic();
+      }
+    },
+    close: async () => {
       clearInterval(timer);
-      await Promise.all([...seats.keys()].map(leave));
+      await Promise.all([...seats.keys()].map((key) => leave(key)));
     },
   };
 }

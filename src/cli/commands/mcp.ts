@@ -1,4 +1,5 @@
 import { Option, type Command } from "commander";
+import type { HttpRequest } from "../../mcp/serve-http.ts";
 import type { Runner } from "../program.ts";
 import type { Session } from "../session.ts";
 import { wholeNumber } from "../values.ts";
@@ -44,10 +45,7 @@ async function serve(session: Session, options: McpOptions): Promise<number> {
   return 0;
 }
 
-type HttpBase = Omit<
-  Parameters<typeof import("../../mcp/serve-http.ts").serveOnHttp>[0],
-  "host" | "port" | "tokens" | "onListening"
->;
+type HttpBase = Omit<HttpRequest, "host" | "port" | "tokens" | "onListening">;
 
 async function serveHttp(
   { context, terminal }: Session,

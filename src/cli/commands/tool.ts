@@ -40,25 +40,29 @@ async function list(session: Session): Promise<number> {
 const NAME_WIDTH = 20;
 
 async function call(session: Session, name: string, text: string): Promise<number> {
-  const { Refusal } = await import("../../domain/failure.ts");
   const { nearestName } = await import("../../domain/nearest.ts");
   const tools = await offered();
   const operation = tools.get(name);
   if (operation === undefined) {
     const nearest = nearestName(name, [...tools.keys()]);
-    throw new Refusal("usage", `there is no tool ${JSON.stringify(name)}`, {
+    throw await usage(`there is no tool ${JSON.stringify(name)}`, {
       hint: nearest === null ? "`mycelium tool list` shows them" : `did you mean ${nearest}?`,
     });
   }
-  const result = (await session.perform(operation, parse(text, Refusal))) as object;
+  const result = (await session.perform(operation, await parse(text))) as object;
   session.answer(result, () => JSON.stringify(result, null, 2));
   return 0;
 }
 
-function parse(text: string, Refusal: typeof import("../../domain/failure.ts").Refusal): unknown {
+async function parse(text: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Refusal("usage", "the input is no JSON", { hint: `for example '{"name": "one"}'` });
+    throw await usage("the input is no JSON", { hint: `for example '{"name": "one"}'` });
   }
+}
+
+async function usage(message: string, context: { readonly hint: string }): Promise<Error> {
+  const { Refusal } = await import("../../domain/failure.ts");
+  return new Refusal("usage", message, context);
 }

@@ -31,11 +31,15 @@ export interface StepReport {
 export interface Steps {
   readonly reports: readonly StepReport[];
   /** Does one step; what it throws is its failure, and the next ones go on. */
-  step(name: string, work: () => Promise<void>): Promise<boolean>;
+  readonly step: (name: string, work: () => Promise<void>) => Promise<boolean>;
   /** One that needs what an earlier step was to make: skipped by name where that is missing. */
-  needs<T>(what: T | null, name: string, work: (it: T) => Promise<void>): Promise<void>;
+  readonly needs: <T>(
+    what: T | null,
+    name: string,
+    work: (it: T) => Promise<void>,
+  ) => Promise<void>;
   /** Steps that count from here on are of this phase. */
-  phase(name: string): void;
+  readonly phase: (name: string) => void;
 }
 
 export function countSteps(): Steps {

@@ -118,7 +118,7 @@ const LINES = [
   '{"jsonrpc":"2.0","id":7,"method":"prompts/get","params":{"name":"__proto__"}}',
   '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":99}}',
   `{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"${"x".repeat(100_000)}"}}`,
-  `${"[".repeat(50_000)}`,
+  "[".repeat(50_000),
 ];
 
 test("lines that are no messages, or no sensible ones, do not end the server", async () => {

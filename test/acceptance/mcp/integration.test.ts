@@ -16,7 +16,17 @@ const TIMEOUT_MS = 900_000;
 const STEPS_MIN = 100;
 
 const PHASES = [
-  ...[lifecycle, exec, files, network, git, snapshots, setEnv, prepare, parallel, adopt, cleanup],
+  lifecycle,
+  exec,
+  files,
+  network,
+  git,
+  snapshots,
+  setEnv,
+  prepare,
+  parallel,
+  adopt,
+  cleanup,
 ];
 
 /** `MYCELIUM_MCP_KINDS=docker,vm` has others walk the same steps. */
