@@ -15,6 +15,10 @@ export interface TrialRequest {
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  /** What Mycelium is given after `run`. */
+  readonly options?: readonly string[];
+  /** Where the fixture's own is too short. */
+  readonly timeoutMs?: number;
 }
 
 const TOP = join(import.meta.dirname, "..");
@@ -32,7 +36,14 @@ export async function runMycelium(request: TrialRequest): Promise<Trial> {
   const repository = await prepare(request);
   const memory = join(folder, "peak-memory");
   const result = await runProcess({
-    command: [process.execPath, "--import", MEMORY_HOOK, PROGRAM, "run"],
+    command: [
+      process.execPath,
+      "--import",
+      MEMORY_HOOK,
+      PROGRAM,
+      "run",
+      ...(request.options ?? []),
+    ],
     cwd: repository,
     env: {
       ...request.env,
@@ -40,7 +51,7 @@ export async function runMycelium(request: TrialRequest): Promise<Trial> {
       MYCELIUM_HOME: join(folder, "home"),
       MYCELIUM_BENCH_PEAK_MEMORY: memory,
     },
-    timeoutMs: timeoutMs(fixture),
+    timeoutMs: request.timeoutMs ?? timeoutMs(fixture),
     outputBytesMax: OUTPUT_BYTES_MAX,
     signal: request.signal,
   });

@@ -70,6 +70,7 @@ void send_errno(struct port *port, uint32_t channel) {
 
 static void end_conversation(struct port *port) {
   end_tasks_of(port);
+  end_relays_of(port);
   forget_writes_of(port);
   bytes_clear(&port->in);
   bytes_clear(&port->out);
@@ -84,15 +85,22 @@ static void greet(struct request *request) {
   send_frame(request->port, 0, 'H', request->at, NONCE_BYTES);
 }
 
+static void take_input(struct request *request, int is_end) {
+  if (!write_piece(request, is_end) && !relay_piece(request, is_end)) give_input(request, is_end);
+}
+
 static void answer(struct request *request) {
   if (request->type == 'H') return greet(request);
   if (!request->port->is_greeted) return;
   switch (request->type) {
     case 'X': return start_task(request);
-    case 'I': if (!write_piece(request, 0)) give_input(request, 0); return;
-    case 'E': if (!write_piece(request, 1)) give_input(request, 1); return;
-    case 'K': return kill_task(request);
+    case 'I': return take_input(request, 0);
+    case 'E': return take_input(request, 1);
+    case 'K': end_relay(request); return kill_task(request);
     case 'S': return signal_job(request);
+    case 'J': return tell_job(request);
+    case 'L': return list_folder(request);
+    case 'T': return start_relay(request);
     case 'R': return read_file(request);
     case 'W': return begin_write(request);
     case 'P': return personalize(request);
@@ -152,7 +160,10 @@ void flush_port(struct port *port) {
     if (wrote <= 0) break;
     bytes_take(&port->out, (size_t)wrote);
   }
-  if (bytes_length(&port->out) < BACKLOG_BYTES_MAX / 2) resume_tasks(port);
+  if (bytes_length(&port->out) < BACKLOG_BYTES_MAX / 2) {
+    resume_tasks(port);
+    resume_relays(port);
+  }
 }
 
 static void see_away(struct port *port) {
@@ -223,7 +234,7 @@ static void dispatch(uint32_t what, uint32_t index, uint32_t events) {
   if (what == WATCH_STDIN) task_writable(index);
   if (what == WATCH_STDOUT) task_readable(index, 0);
   if (what == WATCH_STDERR) task_readable(index, 1);
-  (void)events;
+  if (what == WATCH_RELAY) relay_ready(index, events);
 }
 
 static int count_ports(void) {

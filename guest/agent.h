@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define WORKSPACE "/workspace"
+/* Nothing outside of these is reached by paths of files. */
+#define REPOSITORY "/workspace"
+#define BESIDE "/home/agent"
 #define WORK_GROUP "/sys/fs/cgroup/work"
 
 enum { FLAG = 0x7e, ESCAPE = 0x7d, ESCAPE_BIT = 0x20 };
@@ -73,13 +75,14 @@ void rewatch(int fd, uint32_t events, uint32_t what, uint32_t index);
 void flush_port(struct port *port);
 int64_t now_ms(void);
 
-enum { WATCH_PORT = 1, WATCH_SIGNALS, WATCH_STDIN, WATCH_STDOUT, WATCH_STDERR };
+enum { WATCH_PORT = 1, WATCH_SIGNALS, WATCH_STDIN, WATCH_STDOUT, WATCH_STDERR, WATCH_RELAY };
 
 /* tasks.c: commands, attached to a port or on their own */
 void start_task(struct request *request);
 void give_input(struct request *request, int is_end);
 void kill_task(struct request *request);
 void signal_job(struct request *request);
+void tell_job(struct request *request);
 void task_readable(uint32_t index, int is_error);
 void task_writable(uint32_t index);
 void resume_tasks(struct port *port);
@@ -96,6 +99,16 @@ int write_piece(struct request *request, int is_end);
 void forget_writes_of(struct port *port);
 /* Where a folder inside of the workspace really is; 0 and errno where it is none. */
 int resolve_folder(const char *path, char *real);
+
+void list_folder(struct request *request);
+
+/* relays.c */
+void start_relay(struct request *request);
+void relay_ready(uint32_t index, uint32_t events);
+int relay_piece(struct request *request, int is_end);
+void end_relay(struct request *request);
+void resume_relays(struct port *port);
+void end_relays_of(struct port *port);
 
 /* machine.c */
 void personalize(struct request *request);

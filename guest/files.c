@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "agent.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WRITES_MAX = 64 };
+enum { WRITES_MAX = 64, ENTRIES_MAX = 100000 };
 
 struct writing {
   struct port *port;
@@ -23,10 +24,19 @@ struct writing {
 
 static struct writing writings[WRITES_MAX];
 
-static int is_inside(const char *path) {
-  size_t length = strlen(WORKSPACE);
-  return strncmp(path, WORKSPACE, length) == 0 && (path[length] == '/' || path[length] == 0);
+static const char *const roots[] = {REPOSITORY, BESIDE};
+
+/* The root that a path is in; NULL where it is in none. */
+static const char *root_of(const char *path) {
+  for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+    size_t length = strlen(roots[i]);
+    if (strncmp(path, roots[i], length) == 0 && (path[length] == '/' || path[length] == 0))
+      return roots[i];
+  }
+  return NULL;
 }
+
+static int is_inside(const char *path) { return root_of(path) != NULL; }
 
 static int is_outside(struct request *request) {
   send_error(request->port, request->channel, "outside", "leads out of the workspace");
@@ -101,9 +111,67 @@ void read_file(struct request *request) {
   close(fd);
 }
 
+static char kind_of(mode_t mode) {
+  return S_ISREG(mode) ? 'f' : S_ISDIR(mode) ? 'd' : S_ISLNK(mode) ? 'l' : 'o';
+}
+
+static void add_entry(struct bytes *list, const char *name, const struct stat *found) {
+  uint8_t head[21];
+  head[0] = (uint8_t)kind_of(found->st_mode);
+  put_u32(head + 1, found->st_mode & 07777);
+  put_u64(head + 5, (uint64_t)found->st_size);
+  put_u64(head + 13, (uint64_t)found->st_mtim.tv_sec * 1000 + found->st_mtim.tv_nsec / 1000000);
+  bytes_add(list, head, sizeof head);
+  bytes_add(list, name, strlen(name) + 1);
+}
+
+static void send_entries(struct request *request, DIR *folder) {
+  struct bytes list = {0};
+  struct dirent *entry;
+  uint64_t count = 0;
+  while (count <= ENTRIES_MAX && (entry = readdir(folder))) {
+    struct stat found;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    if (fstatat(dirfd(folder), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    add_entry(&list, entry->d_name, &found);
+    count++;
+    if (bytes_length(&list) < FRAME_BYTES_MAX) continue;
+    send_frame(request->port, request->channel, 'B', list.data, bytes_length(&list));
+    bytes_take(&list, bytes_length(&list));
+  }
+  send_frame(request->port, request->channel, 'B', list.data, bytes_length(&list));
+  bytes_clear(&list);
+  if (count <= ENTRIES_MAX) send_done(request->port, request->channel, count);
+  else send_error(request->port, request->channel, "too-large", "holds too many entries");
+}
+
+/* Path. One level: kind, mode, size, when it was changed (ms since 1970), name, of each. */
+void list_folder(struct request *request) {
+  const char *path = read_string(request);
+  char real[PATH_MAX];
+  if (!resolve_folder(path, real)) {
+    if (errno == EXDEV) is_outside(request);
+    else if (errno == ENOENT)
+      send_error(request->port, request->channel, "missing", strerror(errno));
+    else if (errno == ENOTDIR)
+      send_error(request->port, request->channel, "not-a-folder", strerror(errno));
+    else send_errno(request->port, request->channel);
+    return;
+  }
+  DIR *folder = opendir(real);
+  if (!folder) return send_errno(request->port, request->channel);
+  send_entries(request, folder);
+  closedir(folder);
+}
+
 /* Makes the folders that are missing; what exists of the path must be inside already. */
 static int make_folders(char *path) {
   char real[PATH_MAX];
+  const char *root = root_of(path);
+  if (!root) {
+    errno = EXDEV;
+    return 0;
+  }
   for (char *at = path + 1;; at++) {
     if (*at != '/' && *at != 0) continue;
     char kept = *at;
@@ -113,7 +181,7 @@ static int make_folders(char *path) {
     *at = kept;
     if (!is_there) return 0;
     /* The way to the workspace itself is made of folders above it. */
-    if (!is_inside(real) && (size_t)(at - path) >= strlen(WORKSPACE)) {
+    if (!is_inside(real) && (size_t)(at - path) >= strlen(root)) {
       errno = EXDEV;
       return 0;
     }
@@ -129,7 +197,7 @@ static int find_target(const char *path, char *target) {
     return 0;
   }
   char *name = strrchr(folder, '/');
-  if (!name || !is_inside(path) || strcmp(path, WORKSPACE) == 0) {
+  if (!name || !is_inside(path) || strcmp(path, root_of(path)) == 0) {
     errno = EXDEV;
     return 0;
   }

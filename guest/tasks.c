@@ -101,6 +101,7 @@ static void release(struct task *task) {
   bytes_clear(&task->input);
   group_path(task, "", path, sizeof path);
   rmdir(path);
+  task->job[0] = 0;
   task->state = FREE;
 }
 
@@ -141,21 +142,22 @@ static int pipe_for(int ends[2], int is_wide) {
   return 1;
 }
 
-static int job_file(const char *job, const char *name) {
+static int open_job_file(const char *job, const char *name, int flags) {
   char path[PATH_MAX + 16];
   snprintf(path, sizeof path, "%s/%s", job, name);
-  return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  return open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 static int open_streams(struct launch *launch, const struct task *task, int has_input) {
   int *none = launch->inputs;
   for (int i = 0; i < 8; i++) none[i] = -1;
   if (!pipe_for(launch->failure, 0)) return 0;
-  if (!has_input) launch->inputs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (has_input && task->job[0]) launch->inputs[0] = open_job_file(task->job, "stdin", O_RDONLY);
+  else if (!has_input) launch->inputs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
   else if (!pipe_for(launch->inputs, 0)) return 0;
   if (task->job[0]) {
-    launch->outputs[1] = job_file(task->job, "stdout");
-    launch->errors[1] = job_file(task->job, "stderr");
+    launch->outputs[1] = open_job_file(task->job, "stdout", O_WRONLY | O_CREAT | O_APPEND);
+    launch->errors[1] = open_job_file(task->job, "stderr", O_WRONLY | O_CREAT | O_APPEND);
     return launch->outputs[1] >= 0 && launch->errors[1] >= 0;
   }
   return pipe_for(launch->outputs, 1) && pipe_for(launch->errors, 0);
@@ -371,16 +373,8 @@ void task_writable(uint32_t index) {
   if (task->fds[0] >= 0) rewatch(task->fds[0], is_empty ? 0 : EPOLLOUT, WATCH_STDIN, index);
 }
 
-/* A job's input is given in the conversation that started it, by the job's serial. */
-static struct task *find_job(uint32_t serial) {
-  for (int i = 0; i < TASKS_MAX; i++)
-    if (tasks[i].state != FREE && tasks[i].job[0] && tasks[i].serial == serial) return &tasks[i];
-  return NULL;
-}
-
 void give_input(struct request *request, int is_end) {
   struct task *task = find_task(request);
-  if (!task) task = find_job(request->channel & 0x7fffffff);
   if (!task || task->is_input_over) return;
   size_t length = (size_t)(request->end - request->at);
   if (task->fds[0] < 0) {
@@ -404,13 +398,38 @@ void kill_task(struct request *request) {
   reap_tasks();
 }
 
-/* Serial, number of the signal. */
+static struct task *find_job(const char *job) {
+  for (int i = 0; i < TASKS_MAX; i++)
+    if (tasks[i].state != FREE && job[0] && strcmp(tasks[i].job, job) == 0) return &tasks[i];
+  return NULL;
+}
+
+/* Number of the signal, the job's folder. Ends with how many processes got it. */
 void signal_job(struct request *request) {
-  uint32_t serial = read_u32(request), number = read_u32(request);
-  struct task *task = find_job(serial);
-  if (task && number == SIGKILL) begin_ending(task, 0);
+  uint32_t number = read_u32(request);
+  struct task *task = find_job(read_string(request));
+  if (task && number == SIGKILL) {
+    begin_ending(task, 0);
+    task->kill_at = 0;
+  }
   uint64_t count = task ? group_each(task, send_signal, (int)number) : 0;
   send_done(request->port, request->channel, count);
+  reap_tasks();
+}
+
+/* The job's folder. Ends with 0 while it runs; otherwise says what was written about its end. */
+void tell_job(struct request *request) {
+  const char *job = read_string(request);
+  char text[64];
+  struct stat found;
+  if (find_job(job)) return send_done(request->port, request->channel, 0);
+  if (lstat(job, &found) < 0)
+    return send_error(request->port, request->channel, "missing", strerror(errno));
+  int fd = open_job_file(job, "ending", O_RDONLY);
+  ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text);
+  if (fd >= 0) close(fd);
+  if (length > 0) send_frame(request->port, request->channel, 'B', text, (size_t)length);
+  send_done(request->port, request->channel, 1);
 }
 
 void end_tasks_of(struct port *port) {

@@ -21,6 +21,7 @@ import {
   type BuiltImage,
   type ImageRequest,
 } from "./workspaces/images/build-image.ts";
+import { buildMachineImage } from "./workspaces/images/build-machine-image.ts";
 import { createLocalProvider } from "./workspaces/local.ts";
 import type { LastingProvider } from "./workspaces/lasting-workspace.ts";
 import { createSandboxProvider } from "./workspaces/sandbox.ts";
@@ -73,7 +74,7 @@ function composeProvider(
   { workspace }: Config,
   kind: string,
 ): WorkspaceProvider {
-  const make = kindsOf(environment).get(kind);
+  const make = kindsOf(environment).get(kind as WorkspaceKind);
   if (make === undefined) {
     throw new Refusal("workspace-unavailable", `there is no kind of workspace called ${kind}`, {
       hint: `there are ${[...kindsOf(environment).keys()].join(", ")}`,
@@ -91,29 +92,37 @@ export function composeFinder(environment: Environment): WorkspaceFinder {
   return findersOf(kinds.map(([, make]) => make()));
 }
 
-/** The kinds whose workspaces can be kept, by name. */
+/** The kinds of workspaces that there are, by name. */
 export function composeProviders(
   environment: Environment,
 ): ReadonlyMap<WorkspaceKind, LastingProvider> {
-  return new Map([
-    ["local", localOf(environment)],
-    ["docker", dockerOf(environment)],
-  ]);
+  return new Map([...kindsOf(environment)].map(([kind, make]) => [kind, make()]));
 }
 
-function kindsOf(environment: Environment): ReadonlyMap<string, () => WorkspaceProvider> {
-  const { home, cache } = environment;
+function kindsOf(environment: Environment): ReadonlyMap<WorkspaceKind, () => LastingProvider> {
   return new Map([
     ["local", () => localOf(environment)],
-    ["sandbox", () => createSandboxProvider({ root: join(home, "sandboxes") })],
+    ["sandbox", () => sandboxOf(environment)],
     ["docker", () => dockerOf(environment)],
-    ["vm", () => createVmProvider({ root: join(home, "vms"), cacheDir: join(cache, "vm") })],
+    ["vm", () => vmOf(environment)],
   ]);
 }
 
 function localOf({ home }: Environment): LastingProvider {
   const snapshots = join(home, "snapshots", "local");
   return createLocalProvider({ root: join(home, "workspaces"), snapshots });
+}
+
+function sandboxOf({ home }: Environment): LastingProvider {
+  return createSandboxProvider({ root: join(home, "sandboxes") });
+}
+
+function vmOf({ home, cache }: Environment): LastingProvider {
+  return createVmProvider({
+    root: join(home, "vms"),
+    snapshots: join(home, "snapshots", "vm"),
+    cacheDir: join(cache, "vm"),
+  });
 }
 
 function dockerOf(environment: Environment): LastingProvider {
@@ -127,12 +136,18 @@ function dockerOf(environment: Environment): LastingProvider {
 
 const IMAGE_TOOL_TIMEOUT_MS = 1_800_000;
 
-export function composeImageBuilder(
+export type ImageBuilder = (request: Pick<ImageRequest, "from" | "include">) => Promise<BuiltImage>;
+
+/** For each kind that is made of an image. */
+export function composeImageBuilders(
   environment: Environment,
-): (request: Pick<ImageRequest, "from" | "include">) => Promise<BuiltImage> {
-  const engine = openEngine(readEngineAddress(environment.lookup("DOCKER_HOST")));
+): Readonly<Record<"docker" | "vm", ImageBuilder>> {
+  const address = () => readEngineAddress(environment.lookup("DOCKER_HOST"));
   const tools = { path: environment.path, timeoutMs: IMAGE_TOOL_TIMEOUT_MS };
-  return (request) => buildImage({ ...request, engine, tools });
+  return {
+    docker: (request) => buildImage({ ...request, engine: openEngine(address()), tools }),
+    vm: (request) => buildMachineImage({ ...request, cacheDir: join(environment.cache, "vm") }),
+  };
 }
 
 function composeAgent(environment: Environment, config: Config, name: string): Agent {

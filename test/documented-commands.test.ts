@@ -29,7 +29,7 @@ interface Use {
   readonly options: readonly string[];
 }
 
-const GROUPS: ReadonlySet<string> = new Set(["logs", "runs"]);
+const GROUPS: ReadonlySet<string> = new Set(["logs", "runs", "image", "workspace", "swarm"]);
 
 /** Each command with all the options that any page uses it with. */
 function usesOf(code: readonly string[]): readonly Use[] {

@@ -11,6 +11,9 @@ import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTool } from "./commands/tool.ts";
+import { addSwarm } from "./commands/swarm.ts";
+import { addTeam } from "./commands/team.ts";
+import { addVault } from "./commands/vault.ts";
 import { addWorkspace } from "./commands/workspace.ts";
 import { addGlobals, readGlobals } from "./globals.ts";
 import type { Session } from "./session.ts";
@@ -69,6 +72,9 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     addLogs,
     addClean,
     addWorkspace,
+    addSwarm,
+    addVault,
+    addTeam,
     addImage,
     addMcp,
     addTool,

@@ -22,7 +22,9 @@ export interface Session {
   perform<I extends z.ZodType, O extends z.ZodType>(
     operation: Operation<I, O>,
     input: unknown,
-    listeners?: Partial<Pick<OperationContext, "onEvent" | "onStart" | "onOutput" | "signal">>,
+    listeners?: Partial<
+      Pick<OperationContext, "onEvent" | "onStart" | "onOutput" | "onProgress" | "signal">
+    >,
   ): Promise<z.output<O>>;
   /** Prints a result: as an object with `ok`, or for people. */
   answer(result: object, render: (style: Style) => string): void;

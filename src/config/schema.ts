@@ -124,7 +124,9 @@ const workspace = z.strictObject({
     .min(1)
     .max(255)
     .optional()
-    .describe("What containers are made of. Default: what `mycelium image build` made last."),
+    .describe(
+      "What containers or machines are made of. Default: what `mycelium image build` made last.",
+    ),
 });
 
 const landing = z.strictObject({

@@ -42,6 +42,8 @@ import { toolNetworkPolicy, toolPortForward } from "./operations/tools/ports.ts"
 import { toolWorkspacePrepare } from "./operations/tools/prepare.ts";
 import { toolSetEnv } from "./operations/tools/set-env.ts";
 import { toolSnapshot, toolWorkspaceFork } from "./operations/tools/snapshots.ts";
+import * as swarm from "./operations/swarm.ts";
+import { team } from "./operations/team.ts";
 import { vault } from "./operations/vault.ts";
 import * as workspaceCommands from "./operations/workspace-commands.ts";
 import * as workspaceFiles from "./operations/workspace-files.ts";
@@ -68,6 +70,8 @@ export const OPERATIONS = {
   clean,
   buildImage,
   vault,
+  ...swarm,
+  team,
   ...workspaces,
   ...workspaceCommands,
   ...workspaceFiles,

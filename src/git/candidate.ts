@@ -12,7 +12,7 @@ export interface MergeRequest {
 /** One thing that two sides cannot both have. */
 export interface MergeConflict {
   readonly path: string;
-  /** git's own word, such as `contents`, `modify/delete` or `rename/rename`. */
+  /** git's own word, such as `content`, `add/add`, `modify/delete` or `rename/rename`. */
   readonly kind: string;
 }
 
@@ -125,8 +125,9 @@ function conflictsOf(
 ): readonly MergeConflict[] {
   return paths.map((path) => {
     const said = messages.find((one) => one.kind.startsWith("CONFLICT") && one.paths[0] === path);
-    const kind = /^CONFLICT \((.*)\)$/.exec(said?.kind ?? "")?.[1];
-    return { path, kind: kind ?? "contents" };
+    // The text is finer than the kind: both sides adding a file is one of contents there.
+    const kind = /^CONFLICT \((.*?)\)/.exec(said?.text ?? "")?.[1];
+    return { path, kind: kind ?? "content" };
   });
 }
 

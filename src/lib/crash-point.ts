@@ -24,15 +24,20 @@ export const RUN_CRASH_POINTS = [
 
 /** The same for workspaces that are kept, which no run comes by. */
 const KEPT_CRASH_POINTS = [
+  "workspace.built",
+  "workspace.emptied",
   "snapshot.recorded",
   "snapshot.held",
   "snapshot.copied",
   "snapshot.removing",
+  "snapshot.switched",
+  "snapshot.sent",
   "fork.recorded",
   "fork.copied",
   "restore.staged",
   "restore.intended",
   "restore.emptied",
+  "sandbox.started",
   "kept.claimed",
   "kept.made",
   "kept.removing",
@@ -40,7 +45,25 @@ const KEPT_CRASH_POINTS = [
   "sweep.rescued",
 ] as const;
 
-export const CRASH_POINTS = [...RUN_CRASH_POINTS, ...KEPT_CRASH_POINTS] as const;
+/** The same for swarms and their merges. */
+export const SWARM_CRASH_POINTS = [
+  "swarm.recorded",
+  "swarm.task-recorded",
+  "swarm.worker-made",
+  "swarm.task-running",
+  "swarm.task-ended",
+  "swarm.task-settled",
+  "merge.intended",
+  "merge.landed",
+  "swarm.merged",
+  "swarm.worker-destroyed",
+] as const;
+
+export const CRASH_POINTS = [
+  ...RUN_CRASH_POINTS,
+  ...KEPT_CRASH_POINTS,
+  ...SWARM_CRASH_POINTS,
+] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 

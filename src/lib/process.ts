@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process";
+import { Readable } from "node:stream";
 import { systemClock } from "./clock.ts";
 import { makeOutputTail, type OutputTail } from "./output-tail.ts";
 import { startChild } from "./process-start.ts";
@@ -8,6 +9,7 @@ import { endTree, mayHaveLeftovers } from "./process-tree.ts";
 export { startProcess, type Conversation } from "./process-conversation.ts";
 export { startDaemon, type Daemon, type DaemonRequest } from "./process-daemon.ts";
 export { startDetached, type Detached } from "./process-detached.ts";
+export { startWithServer, type ServerStart } from "./process-handed.ts";
 export { startLogged, type LoggedStart } from "./process-logged.ts";
 export { isAlive, processIdentity } from "./process-table.ts";
 export { endIdentified, endMarkedProcesses, signalMarkedProcesses } from "./process-tree.ts";
@@ -17,7 +19,8 @@ export interface ProcessRequest {
   readonly cwd: string;
   /** The whole environment: nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;
-  readonly stdin?: string | Buffer;
+  /** A stream is read as fast as the program takes it; whoever gave it ends it. */
+  readonly stdin?: string | Buffer | Readable;
   readonly timeoutMs: number;
   /** How much of each stream the result keeps: its end. */
   readonly outputBytesMax: number;
@@ -142,9 +145,14 @@ function collect(child: ChildProcess, request: ProcessRequest, run: Run): void {
 }
 
 /** A program that does not read its input to the end is no error: it has its reasons. */
-function feed(child: ChildProcess, stdin: string | Buffer | undefined): void {
+function feed(child: ChildProcess, stdin: ProcessRequest["stdin"]): void {
   child.stdin?.on("error", () => undefined);
-  child.stdin?.end(stdin);
+  if (!(stdin instanceof Readable)) {
+    child.stdin?.end(stdin);
+    return;
+  }
+  stdin.on("error", () => child.stdin?.destroy());
+  if (child.stdin !== null) stdin.pipe(child.stdin);
 }
 
 function watchForInterruption({ timeoutMs, signal }: ProcessRequest): {

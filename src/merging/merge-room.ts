@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openGit } from "../git/git.ts";
 import { openRepository } from "../git/repository.ts";
 import type { Clock } from "../lib/clock.ts";
-import { tryLockFile } from "../lib/file-lock.ts";
+import { lockFile, tryLockFile } from "../lib/file-lock.ts";
 import type { MergeRoom } from "./replay.ts";
 
 export interface MergeMeans {
@@ -21,10 +21,11 @@ export async function withMergeRoom<T>(
   objectFormat: "sha1" | "sha256",
   work: (room: MergeRoom & { readonly folder: string }) => Promise<T>,
 ): Promise<T> {
-  await removeLeftovers(root);
+  await removeMergeLeftovers(root);
   const folder = join(root, randomUUID());
   await mkdir(folder, { recursive: true });
-  using lock = tryLockFile(`${folder}.lock`);
+  // Whoever looks for leftovers may have it for a moment.
+  using lock = await lockFile(`${folder}.lock`);
   if (lock === null) throw new Error(`${folder} is another's`);
   try {
     const path = join(folder, "repository.git");
@@ -39,7 +40,8 @@ export async function withMergeRoom<T>(
   }
 }
 
-async function removeLeftovers(root: string): Promise<void> {
+/** What merges left whose process was killed. */
+export async function removeMergeLeftovers(root: string): Promise<void> {
   await mkdir(root, { recursive: true });
   for (const name of await readdir(root)) {
     if (!name.endsWith(".lock")) continue;
@@ -47,6 +49,7 @@ async function removeLeftovers(root: string): Promise<void> {
     using lock = tryLockFile(path);
     if (lock === null) continue;
     await rm(path.slice(0, -".lock".length), { recursive: true, force: true });
+    await rm(`${path}-journal`, { force: true });
     await rm(path, { force: true });
   }
 }

@@ -93,7 +93,7 @@ describe.each(STRATEGIES)("%s", (strategy) => {
     expect(report).toMatchObject({ outcome: "conflicts", after: null, commits: 0 });
     expect(report.sources).toMatchObject([
       { name: "w1", status: "merged" },
-      { conflicts: [{ path: "base.txt", kind: "contents", against: ["w1"] }] },
+      { conflicts: [{ path: "base.txt", kind: "content", against: ["w1"] }] },
       { conflicts: [{ path: "base.txt", kind: "modify/delete", against: ["w1"] }] },
     ]);
     expect(await output(target, "git rev-parse HEAD; git for-each-ref")).toBe(before);

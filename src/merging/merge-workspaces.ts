@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
+import { crashPoint } from "../lib/crash-point.ts";
 import { mapLimited } from "../lib/map-limited.ts";
 import { advance, askPosition, bringOut, dirtyMessage } from "./ask-workspace.ts";
 import type { Place, Position } from "./ask-workspace.ts";
@@ -24,13 +25,8 @@ export interface MergeRequest {
   readonly allowPartial: boolean;
   readonly dryRun: boolean;
   readonly means: MergeMeans;
-  /** Told before the target is touched. */
-  readonly onIntent?: (intent: MergeIntent) => Promise<void>;
-}
-
-export interface MergeIntent {
-  readonly before: string;
-  readonly after: string;
+  /** Told before the target is touched, as if it had taken everything already. */
+  readonly onIntent?: (report: MergeReport & { readonly after: string }) => Promise<void>;
 }
 
 const TRIES = 3;
@@ -252,7 +248,8 @@ async function land(
   const branches = reports.flatMap(({ branch: name, head: commit }) =>
     name === null ? [] : { name, commit },
   );
-  await request.onIntent?.({ before: target.head, after: tip });
+  await request.onIntent?.({ ...made, outcome: "landed" });
+  crashPoint("merge.intended");
   const bundle = await bundleResult(room, { before: target.head, after: tip });
   const advanced = await advance(request.target, {
     bundle,
@@ -262,6 +259,7 @@ async function land(
   });
   switch (advanced.kind) {
     case "advanced":
+      crashPoint("merge.landed");
       return answer({ ...made, outcome: "landed" });
     case "moved":
       return { ok: true, value: "moved" };
@@ -274,7 +272,7 @@ async function land(
 
 async function bundleResult(
   { repository, git, folder }: Room,
-  { before, after }: MergeIntent,
+  { before, after }: { readonly before: string; readonly after: string },
 ): Promise<string> {
   await repository.setRefs([{ ref: RESULT_REF, id: after }]);
   const bundle = join(folder, "result.bundle");

@@ -3,6 +3,8 @@ import { Refusal } from "../domain/failure.ts";
 import type { Clock } from "../lib/clock.ts";
 import { timestamp } from "../lib/clock.ts";
 import * as runs from "./migrations/0001-runs.ts";
+import * as swarms from "./migrations/0002-swarms.ts";
+import * as teams from "./migrations/0003-teams.ts";
 import type { Tables } from "./tables.ts";
 
 export interface Migration {
@@ -12,7 +14,11 @@ export interface Migration {
 }
 
 /** In order, without gaps. A released migration never changes; a new one is added instead. */
-export const MIGRATIONS: readonly Migration[] = [{ version: 1, name: "runs", up: runs.up }];
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, name: "runs", up: runs.up },
+  { version: 2, name: "swarms", up: swarms.up },
+  { version: 3, name: "teams", up: teams.up },
+];
 
 /**
  * Brings a database up to this program's version, each migration in a transaction of its own.

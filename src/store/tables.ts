@@ -15,6 +15,10 @@ export interface Tables {
   landing_commits: LandingCommitsTable;
   events: EventsTable;
   leases: LeasesTable;
+  swarms: SwarmsTable;
+  swarm_tasks: SwarmTasksTable;
+  teams: TeamsTable;
+  team_messages: TeamMessagesTable;
 }
 
 export interface RunsTable {
@@ -135,4 +139,65 @@ export interface LeasesTable {
   holder: string;
   /** RFC 3339 by the store's clock. */
   expires_at: string;
+}
+
+export interface SwarmsTable {
+  id: string;
+  state: "running" | "complete" | "failed" | "cancelled";
+  /** Who asked, as JSON. */
+  owner: string;
+  /** All that was asked for, with what the vault answered, as JSON. */
+  request: string;
+  cancel_requested: Generated<number>;
+  /** What was about to land, as JSON, written before the target is touched. */
+  merge_intent: string | null;
+  /** How the last merge ended, as JSON. */
+  merge: string | null;
+  message: string | null;
+  started_at: string;
+  ended_at: string | null;
+}
+
+export interface SwarmTasksTable {
+  swarm_id: string;
+  ordinal: number;
+  name: string;
+  state: "pending" | "running" | "succeeded" | "failed" | "cancelled";
+  /** Tries so far; each has a worker of its own. */
+  attempt: Generated<number>;
+  /** Written before the worker is made. */
+  worker: string | null;
+  worker_state: Generated<"none" | "made" | "kept" | "destroyed">;
+  /** The commit that the worker began at; `null` where it has no repository. */
+  base: string | null;
+  /** What became of a success: `unmerged` has to stay where it is. */
+  work: Generated<"open" | "merged" | "unmerged">;
+  /** The folder on the host with work that was not merged. */
+  rescued: string | null;
+  /** How its command ended and what it said, as JSON. */
+  outcome: string | null;
+  error: string | null;
+}
+
+export interface TeamsTable {
+  name: string;
+  /** `making` until all of its workspaces are there. */
+  state: "making" | "ready" | "removing";
+  /** Who made it, as JSON. */
+  owner: string;
+  parent: string | null;
+  /** Members, their workspaces and limits, as JSON. */
+  spec: string;
+  created_at: string;
+}
+
+export interface TeamMessagesTable {
+  /** Grows, so that messages are received in the order in which they were sent. */
+  id: Generated<number>;
+  team: string;
+  sender: string;
+  recipient: string;
+  type: string;
+  content: string;
+  sent_at: string;
 }

@@ -4,19 +4,18 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { dockerRig, isSkipped, whySkipped } from "../../test/support/docker-rig.ts";
-import { findAgain, makeEmpty, type LastingRig } from "../../test/support/docker-lasting-rig.ts";
+import { value, type LastingRig } from "../../test/support/lasting-rig.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
-import { isRunning, output, sh } from "../../test/support/workspace-rig.ts";
-import type { LastingRequest, LastingWorkspace } from "./lasting-workspace.ts";
+import { ENV, isRunning, output, sh } from "../../test/support/workspace-rig.ts";
+import type { LastingWorkspace } from "./lasting-workspace.ts";
 
 const LIMITS = { memoryMb: 96, pids: 64 };
 
-const hostile = (
-  rig: LastingRig,
-  id = "one",
-  request: Partial<LastingRequest> = {},
-): Promise<LastingWorkspace> => makeEmpty(rig, id, { limits: LIMITS, network: "none", ...request });
+async function hostile({ provider }: LastingRig, id = "one"): Promise<LastingWorkspace> {
+  const wishes = { limits: LIMITS, network: "none" } as const;
+  return value(await provider.create({ id, seed: null, env: ENV, ...wishes }));
+}
 
 /** Never ends by itself, ignores what can be ignored, and leaves its session. */
 const BOMB = `exec perl -MPOSIX -e '$SIG{$_} = "IGNORE" for qw(TERM HUP INT);
@@ -107,7 +106,9 @@ describe.skipIf(isSkipped)(`hostile work in a container${whySkipped}`, () => {
     );
     expect(await rig.provider.endLeftovers("one")).toBeGreaterThan(0);
     expect((await running).ending).toEqual({ kind: "signalled", signal: "SIGKILL" });
-    expect(await output(await findAgain(rig), "echo works")).toBe("works");
+    const found = await rig.reopen().find({ id: "one", env: ENV });
+    expect(await output(found ?? workspace, "echo works")).toBe("works");
+    expect(found).not.toBeNull();
   });
 
   test("what leaves its session, its group and its environment is ended with its command", async () => {

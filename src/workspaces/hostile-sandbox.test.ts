@@ -199,8 +199,8 @@ await describeWithSandboxes("hostile work in a sandbox", () => {
     await using seed = await seedRepository();
     const workspace = await makeHostile(rig, seed);
     const loop = "trap : TERM HUP; while :; do sleep 0.05; done";
-    await workspace.writeFile("hide.sh", `echo $$ > hidden; ${loop}`);
-    const hidden = "env -i setsid /bin/sh hide.sh > /dev/null 2>&1 &";
+    await workspace.writeFile("hidden.new", `echo $$ > hidden; ${loop}`);
+    const hidden = "env -i setsid /bin/sh hidden.new > /dev/null 2>&1 &";
     const command = `${hidden} until test -s hidden; do sleep 0.01; done`;
     expect((await sh(workspace, command)).ending).toEqual({ kind: "exited", code: 0 });
     // Without control groups only the end of the sandbox is sure.

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { eventually } from "../../test/support/eventually.ts";
 import { makeLasting, value, type LastingMeans } from "../../test/support/lasting-rig.ts";
-import { ENV, isRunning, output, stubborn } from "../../test/support/workspace-rig.ts";
+import { ENV, isRunning, stubborn } from "../../test/support/workspace-rig.ts";
 import type { JobReading, LastingWorkspace } from "./lasting-workspace.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -26,7 +26,9 @@ export function describeJobs({ makeRig, seed }: LastingMeans): void {
     const job = await begin(workspace, "printf 0123456789; printf abc >&2");
     await endOf(workspace, job);
     const request = { job, stdoutFrom: 4, stderrFrom: 1, bytesMax: 3 };
-    const reading = value(await workspace.readJob(request));
+    const other = (await rig.reopen().find({ id: "one", env: ENV })) ?? workspace;
+    expect(other).not.toBe(workspace);
+    const reading = value(await other.readJob(request));
     expect([reading.stdout, reading.stderr].map(String)).toEqual(["456", "bc"]);
     expect(reading).toMatchObject({ stdoutBytes: 10, stderrBytes: 3 });
     const beyond = value(await workspace.readJob({ ...request, stdoutFrom: 99 }));
@@ -85,12 +87,25 @@ export function describeJobs({ makeRig, seed }: LastingMeans): void {
     const workspace = await makeLasting(rig, seed());
     const job = await begin(workspace, `cd ..; ${stubborn("daemon")}`);
     await eventually("it runs", async () => isRunning(workspace, "daemon"));
-    await output(workspace, "true");
+    await workspace.exec({ command: "sleep 60 & true", timeoutMs: TIMEOUT_MS });
     expect(await isRunning(workspace, "daemon")).toBe(true);
     await workspace.stop();
     await workspace.start();
     expect(await isRunning(workspace, "daemon")).toBe(false);
     expect((await read(workspace, job)).ending).not.toBeNull();
+  });
+
+  test("one that was killed by a stop says so, and what it had said stays", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, seed());
+    const job = await begin(workspace, "echo begun; sleep 60");
+    await eventually("it speaks", async () => (await read(workspace, job)).stdoutBytes > 0);
+    value(await workspace.stop());
+    value(await workspace.start());
+    expect(await read(workspace, job)).toMatchObject({
+      ending: { kind: "signalled", signal: "SIGKILL" },
+      stdout: Buffer.from("begun\n"),
+    });
   });
 
   test("a flood is kept whole", async () => {
@@ -106,13 +121,16 @@ export function describeJobs({ makeRig, seed }: LastingMeans): void {
     });
   });
 
-  test.each(["missing", "../one", ""])("there is no job %j", async (job) => {
-    await using rig = await makeRig();
-    const workspace = await makeLasting(rig, null);
-    const request = { job, stdoutFrom: 0, stderrFrom: 0, bytesMax: BYTES_MAX };
-    expect(await workspace.readJob(request)).toMatchObject({ ok: false });
-    expect(await workspace.signalJob({ job, signal: "SIGKILL" })).toMatchObject({ ok: false });
-  });
+  test.each(["missing", "../one", "../../etc", "00000000-0000-0000-0000-000000000000", ""])(
+    "there is no job %j",
+    async (job) => {
+      await using rig = await makeRig();
+      const workspace = await makeLasting(rig, null);
+      const request = { job, stdoutFrom: 0, stderrFrom: 0, bytesMax: BYTES_MAX };
+      expect(await workspace.readJob(request)).toMatchObject({ ok: false });
+      expect(await workspace.signalJob({ job, signal: "SIGKILL" })).toMatchObject({ ok: false });
+    },
+  );
 
   test("a program that is missing makes a job that could not start", async () => {
     await using rig = await makeRig();

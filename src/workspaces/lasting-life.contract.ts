@@ -7,7 +7,7 @@ const STOPPED = {
   ok: false,
   failure: {
     code: "workspace-stopped",
-    message: expect.stringContaining("VM must be Running"),
+    message: expect.stringMatching(/^VM must be Running/),
   },
 } as const;
 
@@ -25,13 +25,14 @@ export function describeLife({ makeRig, seed, can }: LastingMeans): void {
       forkedFrom: null,
     });
     expect(info.hostname).toBe(await output(workspace, "uname -n"));
+    if (can.ownHostName) expect(info.hostname).toBe("one");
     expect(info.createdAt).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   });
 
   test("starts empty where nothing seeds it", async () => {
     await using rig = await makeRig();
     const workspace = await makeLasting(rig, null);
-    expect(await output(workspace, "ls -A")).toBe("");
+    expect(await output(workspace, "pwd; ls -A")).toBe(workspace.repositoryDir);
     expect(await output(workspace, "git init -q . && git status --porcelain")).toBe("");
     expect(await workspace.collect("0".repeat(40))).toMatchObject({ ok: false });
   });
@@ -54,10 +55,15 @@ export function describeLife({ makeRig, seed, can }: LastingMeans): void {
     await using rig = await makeRig();
     const workspace = await makeLasting(rig, seed());
     await workspace.stop();
-    const message = expect.stringContaining("VM must be Running");
+    const message = expect.stringMatching(/^VM must be Running/);
     expect((await sh(workspace, "true")).ending).toEqual({ kind: "unstartable", message });
     expect(await workspace.startJob({ command: "true", timeoutMs: 1000 })).toMatchObject(STOPPED);
+    expect(await workspace.forwardPort({ guestPort: 8080 })).toMatchObject(STOPPED);
+    const files = can.filesWhileStopped === true ? { ok: true } : STOPPED;
+    expect(await workspace.writeFile("README.md", "b")).toMatchObject(files);
+    expect(await workspace.readFile("README.md", { bytesMax: 10 })).toMatchObject(files);
     expect(await workspace.stop()).toMatchObject(STOPPED);
+    expect(await workspace.info()).toMatchObject({ state: "stopped" });
   });
 
   test("starting what runs is refused", async () => {
@@ -70,12 +76,16 @@ export function describeLife({ makeRig, seed, can }: LastingMeans): void {
   test("another process finds it as it was left, and works on it", async () => {
     await using rig = await makeRig();
     const first = await makeLasting(rig, seed());
-    await first.setEnv({ COLOUR: "blue" });
+    await first.setEnv({ COLOUR: "blue", SHAPE: "round" });
+    await first.writeFile("note.txt", "kept");
     await first.stop();
     const found = await rig.reopen().find({ id: "one", env: ENV });
     expect(await found?.info()).toMatchObject({ state: "stopped", id: "one" });
     expect(await found?.start()).toMatchObject({ ok: true });
-    expect(await output(first, "echo $COLOUR")).toBe("blue");
+    expect(await first.info()).toMatchObject({ state: "running" });
+    expect(await first.start()).toMatchObject({ ok: false });
+    expect(await found?.unsetEnv(["SHAPE"])).toMatchObject({ ok: true });
+    expect(await output(first, 'cat note.txt; echo " $COLOUR${SHAPE-}"')).toBe("kept blue");
     await found?.destroy();
     expect(await rig.provider.list()).toEqual([]);
     expect(await rig.provider.find({ id: "one", env: ENV })).toBeNull();
@@ -95,7 +105,8 @@ export function describeLife({ makeRig, seed, can }: LastingMeans): void {
 
   if (can.networkNone) testCutOff({ makeRig, seed, can });
   else testNoCutOff({ makeRig, seed, can });
-  if (!can.limits) testNoLimits({ makeRig, seed, can });
+  if (can.limits) testLimits({ makeRig, seed, can });
+  else testNoLimits({ makeRig, seed, can });
 }
 
 /** Kept over restarts, seen by every command. */
@@ -135,8 +146,9 @@ export function describeVariables({ makeRig, seed }: LastingMeans): void {
     expect(value(await workspace.listEnv())).toEqual({ COLOUR: "blue" });
   });
 
-  test.each(["", "1A", "A B", "A=B", "A\nB", "MYCELIUM_WORKSPACE_ID"])(
-    "%j names no variable, and none of the others is set",
+  const TAKING_OVER = ["PATH", "LD_PRELOAD", "BASH_ENV", "ENV", "IFS"];
+  test.each(["", "1A", "A B", "A=B", "A\nB", "MYCELIUM_WORKSPACE_ID", ...TAKING_OVER])(
+    "%j cannot be set, and none of the others is",
     async (name) => {
       await using rig = await makeRig();
       const workspace = await makeLasting(rig, null);
@@ -182,6 +194,15 @@ function testCutOff({ makeRig, seed }: LastingMeans): void {
     expect(await workspace.info()).toMatchObject({ network: "none" });
     const devices = await output(workspace, "tail -n +3 /proc/net/dev | cut -d: -f1");
     expect(devices.split(/\s+/).filter((name) => name !== "")).toEqual(["lo"]);
+  });
+}
+
+function testLimits({ makeRig }: LastingMeans): void {
+  test("limits are told as they were given", async () => {
+    await using rig = await makeRig();
+    const limits = { memoryMb: 256, pids: 100 };
+    const workspace = value(await rig.provider.create({ id: "one", seed: null, env: ENV, limits }));
+    expect((await workspace.info()).limits).toEqual(limits);
   });
 }
 

@@ -17,6 +17,7 @@ export function describeSnapshots({ makeRig, seed, can }: LastingMeans): void {
     const workspace = await makeLasting(rig, seed());
     const first = value(await workspace.snapshot("first"));
     expect(first).toMatchObject({
+      references: 1,
       id: "one@first",
       name: "first",
       workspace: "one",
@@ -130,7 +131,7 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
     await using rig = await makeRig();
     const workspace = await makeLasting(rig, seed());
     await workspace.setEnv({ COLOUR: "blue" });
-    await output(workspace, "echo golden > state; mkdir -p ../context; echo c > ../context/c");
+    await output(workspace, `echo golden > state; echo c > ${workspace.contextDir}/c`);
     value(await workspace.snapshot("golden"));
     await output(workspace, "echo later > state");
     const forks = (await rig.provider.fork("one@golden", forkRequests)).map(value);
@@ -139,7 +140,9 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
       forks.map(({ id }, at) => output(forks[at] ?? workspace, `echo ${id} >> state`)),
     );
     const said = await Promise.all(
-      forks.map((fork) => output(fork, "cat state ../context/c; echo $COLOUR; git status -s")),
+      forks.map((fork) =>
+        output(fork, `cat state ${fork.contextDir}/c; echo $COLOUR; git status -s`),
+      ),
     );
     expect(said).toEqual(forks.map(({ id }) => `golden\n${id}\nc\nblue\n?? state`));
     expect(await output(workspace, "cat state")).toBe("later");
@@ -155,7 +158,18 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
     expect(names).toEqual(forks.map(({ id }) => `${id} ${id}`));
     const infos = await Promise.all(forks.map((fork) => fork.info()));
     expect(infos.map(({ forkedFrom }) => forkedFrom)).toEqual(forks.map(() => "one@golden"));
+    const now = await Promise.all(forks.map((fork) => output(fork, "date +%s")));
+    for (const seconds of now)
+      expect(Math.abs(Number(seconds) - Date.now() / 1000)).toBeLessThan(60);
+    const random = "head -c 8 /dev/urandom | od -An -tx1";
+    const drawn = await Promise.all(forks.map((fork) => output(fork, random)));
+    expect(new Set(drawn).size).toBe(FORKS);
+    if (can.ownHostName) {
+      const machines = await Promise.all(forks.map((fork) => output(fork, "cat /etc/machine-id")));
+      expect(new Set(machines).size).toBe(FORKS);
+    }
     const hosts = new Set(await Promise.all(forks.map((fork) => output(fork, "uname -n"))));
+    if (can.ownHostName) expect([...hosts]).toEqual(forks.map(({ id }) => id));
     expect(hosts.size).toBe(can.ownHostName ? FORKS : 1);
     expect([...hosts]).toEqual([...new Set(infos.map(({ hostname }) => hostname))]);
   });
@@ -173,6 +187,24 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
       const collected = value(await fork.collect(seed().head));
       expect(collected).toMatchObject({ head, bundle: expect.any(String) });
     }
+  });
+
+  test.runIf(can.networkNone)("a fork can be cut off where its source was not", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, null);
+    value(await workspace.snapshot("golden"));
+    const request = { ...forkRequest("two"), network: "none" as const };
+    const [fork] = (await rig.provider.fork("one@golden", [request])).map(value);
+    expect(await fork?.info()).toMatchObject({ network: "none", forkedFrom: "one@golden" });
+    expect(await workspace.info()).toMatchObject({ network: "allow", forkedFrom: null });
+  });
+
+  test("a restore is no fork", async () => {
+    await using rig = await makeRig();
+    const workspace = await makeLasting(rig, null);
+    value(await workspace.snapshot("good"));
+    value(await workspace.restore("one@good"));
+    expect(await workspace.info()).toMatchObject({ forkedFrom: null });
   });
 
   test("one fork that fails leaves the others", async () => {

@@ -4,6 +4,7 @@ import { seedRepository, type SeedRepository } from "../../test/support/seed-rep
 import { describeLastingFiles } from "./lasting-files.contract.ts";
 import { describeJobs } from "./lasting-jobs.contract.ts";
 import { describeLife, describeVariables } from "./lasting-life.contract.ts";
+import { describePorts } from "./lasting-ports.contract.ts";
 import { describeForks, describeSnapshots } from "./lasting-snapshots.contract.ts";
 
 /** What every kind of kept workspace must hold, beside `describeWorkspaceContract`. */
@@ -23,6 +24,7 @@ export function describeLastingContract(
     describeVariables(means);
     describeJobs(means);
     describeLastingFiles(means);
+    describePorts(means);
     describeSnapshots(means);
     describeForks(means);
   });

@@ -4,7 +4,7 @@ import { systemClock, timestamp } from "../lib/clock.ts";
 import { crashPoint } from "../lib/crash-point.ts";
 import { lockFile } from "../lib/file-lock.ts";
 import { copyParts } from "./local-copy.ts";
-import { exists, isWorkspaceId, makeFolders, type LocalLayout } from "./local-layout.ts";
+import { exists, ID_RULE, isWorkspaceId, makeFolders, type LocalLayout } from "./local-layout.ts";
 import { newRecord, writeRecord, type LocalRecord } from "./local-record.ts";
 import type { SeedRecord } from "./local-record.ts";
 import { missingSnapshot, readSnapshot, type SnapshotPlaces } from "./local-snapshots.ts";
@@ -33,7 +33,9 @@ export async function forkLocal(
   claim: Claim,
 ): Promise<Result<LocalFork>> {
   const { id, places, snapshot } = request;
-  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
+  if (!isWorkspaceId(id)) {
+    return workspaceFailure(`"${id}" cannot be the id of a workspace`, { hint: ID_RULE });
+  }
   const begun = await begin(request, claim);
   if (!begun.ok) return begun;
   const { layout, record } = begun.value;

@@ -1,38 +1,10 @@
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
-import { z } from "zod";
-import type { Result } from "../domain/failure.ts";
 import { systemClock } from "../lib/clock.ts";
-import {
-  endMarkedProcesses,
-  isAlive,
-  signalMarkedProcesses,
-  startDetached,
-  type Detached,
-} from "../lib/process.ts";
-import { readJson } from "./json-file.ts";
-import { readingConfined } from "./confined-files.ts";
-import type { JobReading, JobReadRequest, JobRequest } from "./lasting-workspace.ts";
-import { JOB_FILES, type JobOrder } from "./local-job-order.ts";
-import { exists, type LocalLayout } from "./local-layout.ts";
-import type { ExecEnding } from "./workspace.ts";
-import { failureWith, workspaceFailure } from "./workspace-failure.ts";
-
-const JOB_ID = /^job-[0-9a-f]{10}$/;
-const START_WAIT_MS = 20_000;
-const START_PAUSE_MS = 5;
-const READ_BYTES_MAX = 16 * 1024 * 1024;
-
-const runnerSchema = z.object({ pid: z.int(), identity: z.string().nullable() });
-
-const endingSchema: z.ZodType<ExecEnding> = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("exited"), code: z.int() }),
-  z.object({ kind: z.literal("signalled"), signal: z.string() }),
-  z.object({ kind: z.literal("timed-out") }),
-  z.object({ kind: z.literal("aborted") }),
-  z.object({ kind: z.literal("unstartable"), message: z.string() }),
-]);
+import { endMarkedProcesses, signalMarkedProcesses } from "../lib/process.ts";
+import type { Result } from "../domain/failure.ts";
+import { makeJobFolder, runningJob, startRunner } from "./job-files.ts";
+import type { JobRequest } from "./lasting-workspace.ts";
+import type { LocalJobOrder } from "./job-order.ts";
+import type { LocalLayout } from "./local-layout.ts";
 
 /** Beside this file, as a source or built. */
 const RUNNER = import.meta.filename.replace(/local-jobs(\.[jt]s)$/, "local-job-runner$1");
@@ -51,11 +23,9 @@ export interface JobStart {
 /** Starts a runner that goes on by itself, and answers once it is known by its files. */
 export async function startLocalJob(start: JobStart): Promise<Result<{ readonly job: string }>> {
   const { layout, request } = start;
-  const job = `job-${randomBytes(5).toString("hex")}`;
-  const folder = join(layout.jobs, job);
-  mkdirSync(folder, { recursive: true });
+  const { job, folder } = makeJobFolder(layout.jobs);
   const { command, stdin, timeoutMs } = request;
-  const order: JobOrder = {
+  const order: LocalJobOrder = {
     folder,
     command: typeof command === "string" ? ["/bin/sh", "-c", command] : command,
     cwd: start.cwd,
@@ -65,113 +35,29 @@ export async function startLocalJob(start: JobStart): Promise<Result<{ readonly 
     marker: `MYCELIUM_JOB_ID=${job}`,
     outputBytesMax: start.outputBytesMax,
   };
-  const runner = await startDetached({
-    command: [process.execPath, RUNNER],
-    cwd: layout.folder,
-    env: start.identity,
-    input: JSON.stringify(order),
-  });
-  if (typeof runner === "string") return workspaceFailure(runner);
-  if (await hasBegun(folder, runner)) return { ok: true, value: { job } };
-  return workspaceFailure(`the runner of ${job} did not begin`);
+  const runner = { runner: RUNNER, folder, cwd: layout.folder, env: start.identity, order };
+  const started = await startRunner(runner);
+  return started.ok ? { ok: true, value: { job } } : started;
 }
 
-async function hasBegun(folder: string, runner: Detached): Promise<boolean> {
-  const deadline = systemClock.monotonic() + START_WAIT_MS;
-  const isThere = (): boolean => exists(join(folder, JOB_FILES.runner));
-  while (!isThere() && runner.isRunning() && systemClock.monotonic() < deadline) {
-    await systemClock.sleep(START_PAUSE_MS);
-  }
-  return isThere();
-}
-
-/** Reads on from offsets, at most `bytesMax` of each stream. */
-export async function readLocalJob(
-  layout: LocalLayout,
-  request: JobReadRequest,
-): Promise<Result<JobReading>> {
-  const folder = folderOf(layout, request.job);
-  if (!folder.ok) return folder;
-  // Asked first: what is read afterwards is then all that there is.
-  const ending = endingOf(folder.value);
-  const bytesMax = Math.min(request.bytesMax, READ_BYTES_MAX);
-  const read = (name: "stdout" | "stderr", from: number): Promise<Result<Piece>> =>
-    readPiece(folder.value, { name, from, bytesMax });
-  const stdout = await read("stdout", request.stdoutFrom);
-  if (!stdout.ok) return stdout;
-  const stderr = await read("stderr", request.stderrFrom);
-  if (!stderr.ok) return stderr;
-  return {
-    ok: true,
-    value: {
-      ending,
-      stdout: stdout.value.bytes,
-      stderr: stderr.value.bytes,
-      stdoutBytes: stdout.value.total,
-      stderrBytes: stderr.value.total,
-    },
-  };
-}
+const BEGIN_WAIT_MS = 20_000;
+const BEGIN_PAUSE_MS = 5;
 
 /** Refuses where the job is unknown or has ended. */
 export async function signalLocalJob(
   layout: LocalLayout,
   { job, signal }: { readonly job: string; readonly signal: "SIGTERM" | "SIGKILL" | "SIGINT" },
 ): Promise<Result<void>> {
-  const folder = folderOf(layout, job);
-  if (!folder.ok) return folder;
-  if (endingOf(folder.value) !== null) return workspaceFailure(`${job} has ended already`);
+  const running = runningJob(layout.jobs, job);
+  if (!running.ok) return running;
   const marker = `MYCELIUM_JOB_ID=${job}`;
   const send = async (): Promise<number> =>
     signal === "SIGKILL" ? endMarkedProcesses(marker) : signalMarkedProcesses(marker, signal);
   // Its runner may be there before the command is.
-  const deadline = systemClock.monotonic() + START_WAIT_MS;
-  while ((await send()) === 0 && endingOf(folder.value) === null) {
+  const deadline = systemClock.monotonic() + BEGIN_WAIT_MS;
+  while ((await send()) === 0 && runningJob(layout.jobs, job).ok) {
     if (systemClock.monotonic() > deadline) break;
-    await systemClock.sleep(START_PAUSE_MS);
+    await systemClock.sleep(BEGIN_PAUSE_MS);
   }
   return { ok: true, value: undefined };
-}
-
-export function hasJobs(layout: LocalLayout): boolean {
-  return exists(layout.jobs) && readdirSync(layout.jobs).length > 0;
-}
-
-function folderOf(layout: LocalLayout, job: string): Result<string> {
-  const folder = join(layout.jobs, job);
-  if (JOB_ID.test(job) && exists(folder)) return { ok: true, value: folder };
-  return failureWith("workspace-missing", `there is no job ${JSON.stringify(job)}`, {
-    details: { job, reason: "missing" },
-  });
-}
-
-function endingOf(folder: string): ExecEnding | null {
-  const written = (): ExecEnding | null => readJson(join(folder, JOB_FILES.ending), endingSchema);
-  const ending = written();
-  if (ending !== null) return ending;
-  const runner = readJson(join(folder, JOB_FILES.runner), runnerSchema);
-  if (runner === null) return { kind: "unstartable", message: "who started it was ended first" };
-  if (runner.identity !== null && isAlive(runner.pid, runner.identity)) return null;
-  // It may have written its last word between the two looks.
-  return written() ?? { kind: "signalled", signal: "SIGKILL" };
-}
-
-interface Piece {
-  readonly bytes: Buffer;
-  readonly total: number;
-}
-
-async function readPiece(
-  folder: string,
-  { name, from, bytesMax }: { name: "stdout" | "stderr"; from: number; bytesMax: number },
-): Promise<Result<Piece>> {
-  if (!exists(join(folder, JOB_FILES[name]))) {
-    return { ok: true, value: { bytes: Buffer.alloc(0), total: 0 } };
-  }
-  return readingConfined({ root: folder, base: folder }, JOB_FILES[name], async (file) => {
-    const { size: total } = await file.stat();
-    const bytes = Buffer.alloc(Math.max(0, Math.min(bytesMax, total - from)));
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
-    return { bytes: bytes.subarray(0, bytesRead), total };
-  });
 }

@@ -8,4 +8,5 @@ describeLastingContract("local", () => localRig(), {
   liveForks: false,
   anyHostPort: false,
   console: false,
+  filesWhileStopped: true,
 });

@@ -1,5 +1,3 @@
-import { appendFileSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
@@ -9,6 +7,7 @@ import { endMarkedProcesses } from "../lib/process.ts";
 import { lockFile } from "../lib/file-lock.ts";
 import { folderInside, type Confinement } from "./confined-files.ts";
 import { editFileIn, type FileEdit } from "./edit-file.ts";
+import { appendEvent, readLogEnd } from "./event-log.ts";
 import type {
   FileEntry,
   JobReading,
@@ -20,7 +19,8 @@ import type {
   Transfer,
   WorkspaceInfo,
 } from "./lasting-workspace.ts";
-import { hasJobs, readLocalJob, signalLocalJob, startLocalJob } from "./local-jobs.ts";
+import { hasJobs, readJobFiles } from "./job-files.ts";
+import { signalLocalJob, startLocalJob } from "./local-jobs.ts";
 import { identityOf, processMarker, type LocalLayout } from "./local-layout.ts";
 import { isWhole, readRecord, writeRecord, type LocalRecord } from "./local-record.ts";
 import { restoreLocal } from "./local-restore.ts";
@@ -30,7 +30,7 @@ import { unstartable, type LocalWorkspace } from "./local-workspace.ts";
 import { isListening } from "./loopback-port.ts";
 import { withoutVariables, withVariables, type Variables } from "./variables.ts";
 import type { ExecRequest, ExecResult } from "./workspace.ts";
-import { codeOf, failureWith, workspaceFailure } from "./workspace-failure.ts";
+import { failureWith, workspaceFailure } from "./workspace-failure.ts";
 import { snapshotId } from "./workspace-name.ts";
 
 export interface LastingLocalMeans {
@@ -45,7 +45,6 @@ export interface LastingLocalMeans {
 type Change<T> = (record: LocalRecord) => Promise<Result<T>> | Result<T>;
 
 const DONE = { ok: true, value: undefined } as const;
-const LOG_BYTES_MAX = 1024 * 1024;
 
 /** A local workspace that is kept: its state is in its record, never in this process. */
 export class LastingLocalWorkspace implements LastingWorkspace {
@@ -91,7 +90,7 @@ export class LastingLocalWorkspace implements LastingWorkspace {
     const record = readRecord(layout);
     if (record !== null) writeRecord(layout, { ...record, state: "removing" });
     crashPoint("workspace.removing");
-    if (hasJobs(layout)) await endMarkedProcesses(processMarker(layout));
+    if (hasJobs(layout.jobs)) await endMarkedProcesses(processMarker(layout));
     await core.destroy();
   }
 
@@ -141,7 +140,7 @@ export class LastingLocalWorkspace implements LastingWorkspace {
         hint: "a vm has one; `runtime` tells what happened to this one",
       });
     }
-    return { ok: true, value: await readEnd(this.#means.layout.log, request.bytesMax) };
+    return { ok: true, value: await readLogEnd(this.#means.layout.log, request.bytesMax) };
   }
 
   async startJob(request: JobRequest): Promise<Result<{ readonly job: string }>> {
@@ -161,7 +160,7 @@ export class LastingLocalWorkspace implements LastingWorkspace {
   }
 
   readJob(request: JobReadRequest): Promise<Result<JobReading>> {
-    return readLocalJob(this.#means.layout, request);
+    return readJobFiles(this.#means.layout.jobs, request);
   }
 
   signalJob(request: {
@@ -292,7 +291,7 @@ export class LastingLocalWorkspace implements LastingWorkspace {
   }
 
   #log(event: string): void {
-    logEvent(this.#means.layout, event);
+    appendEvent(this.#means.layout.log, event);
   }
 
   #missing(): Result<never> {
@@ -324,24 +323,6 @@ export class LastingLocalWorkspace implements LastingWorkspace {
   }
 }
 
-/** Appends a line to the workspace's own log. */
-export function logEvent(layout: LocalLayout, event: string): void {
-  appendFileSync(layout.log, `${timestamp(systemClock)} ${event}\n`);
-}
-
 function samePort(port: number): PortForward {
   return { guestPort: port, hostPort: port };
-}
-
-async function readEnd(path: string, bytesMax: number): Promise<string> {
-  try {
-    await using file = await open(path, "r");
-    const { size } = await file.stat();
-    const bytes = Buffer.alloc(Math.min(size, bytesMax, LOG_BYTES_MAX));
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, size - bytes.length);
-    return bytes.toString("utf8", 0, bytesRead);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return "";
-    throw error;
-  }
 }

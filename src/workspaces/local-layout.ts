@@ -4,6 +4,10 @@ import { join } from "node:path";
 /** Ids become folder names and stand in environments and messages. */
 const ID = /^[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|$)){0,199}$/;
 
+/** In words, for refusals. */
+export const ID_RULE =
+  "up to 200 letters, digits, '-', '_' and single '.', beginning with a letter or digit";
+
 export function isWorkspaceId(id: string): boolean {
   return ID.test(id);
 }

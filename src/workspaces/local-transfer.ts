@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
-import { lstat, open, readdir, rename, rm, type FileHandle } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { lstat, readdir, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
 import { mapLimited } from "../lib/map-limited.ts";
 import { folderInside, readingConfined, writingConfined } from "./confined-files.ts";
 import type { Confinement } from "./confined-files.ts";
 import type { FileEntry, Transfer } from "./lasting-workspace.ts";
+import { openHostFile, replaceHostFile } from "./host-file.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
 const PIECE_BYTES = 1024 * 1024;
@@ -17,33 +18,20 @@ export async function uploadInto(
   confinement: Confinement,
   paths: { readonly hostPath: string; readonly path: string },
 ): Promise<Result<Transfer>> {
-  const source = await openOnHost(paths.hostPath, "r");
+  const source = await openHostFile(paths.hostPath);
   if (!source.ok) return source;
   await using file = source.value;
-  if (!(await file.stat()).isFile()) {
-    return workspaceFailure(`${paths.hostPath} is not a regular file`);
-  }
   return await writingConfined(confinement, paths.path, (target) => copyInPieces(file, target));
 }
 
-/** Copies a file of a workspace out, in pieces; what was there before stays until all has come. */
+/** Copies a file of a workspace out, in pieces. */
 export async function downloadFrom(
   confinement: Confinement,
   paths: { readonly path: string; readonly hostPath: string },
 ): Promise<Result<Transfer>> {
-  const partial = join(dirname(paths.hostPath), `.${basename(paths.hostPath)}.${process.pid}.part`);
-  const target = await openOnHost(partial, "w");
-  if (!target.ok) return target;
-  try {
-    await using file = target.value;
-    const copied = await readingConfined(confinement, paths.path, (source) =>
-      copyInPieces(source, file),
-    );
-    if (copied.ok) await rename(partial, paths.hostPath);
-    return copied;
-  } finally {
-    await rm(partial, { force: true });
-  }
+  return replaceHostFile(paths.hostPath, (file) =>
+    readingConfined(confinement, paths.path, (source) => copyInPieces(source, file)),
+  );
 }
 
 /** One level of a folder, sorted by name. */
@@ -99,14 +87,5 @@ async function copyInPieces(source: FileHandle, target: FileHandle): Promise<Tra
     hash.update(part);
     await target.writeFile(part);
     bytes += bytesRead;
-  }
-}
-
-async function openOnHost(path: string, flags: "r" | "w"): Promise<Result<FileHandle>> {
-  try {
-    return { ok: true, value: await open(path, flags) };
-  } catch (error) {
-    if (codeOf(error) === "") throw error;
-    return workspaceFailure(`${path}: ${String(error)}`, { cause: error });
   }
 }

@@ -11,7 +11,14 @@ import { makeClone } from "./local-clone.ts";
 import { forkLocal } from "./local-fork.ts";
 import { DEFAULT_PATH } from "./local-git.ts";
 import { LastingLocalWorkspace } from "./local-lasting.ts";
-import { exists, identityOf, isWorkspaceId, layoutOf, processMarker } from "./local-layout.ts";
+import {
+  exists,
+  ID_RULE,
+  identityOf,
+  isWorkspaceId,
+  layoutOf,
+  processMarker,
+} from "./local-layout.ts";
 import { makeFolders, type LocalLayout } from "./local-layout.ts";
 import { isWhole, newRecord, readRecord, writeRecord, type SeedRecord } from "./local-record.ts";
 import { deleteLocalSnapshot, listLocalSnapshots } from "./local-snapshots.ts";
@@ -151,7 +158,9 @@ async function makeWorkspace(
   { id, seed, env: given }: LastingRequest,
   options: LocalProviderOptions & { readonly limits: LocalLimits },
 ): Promise<Result<LocalLayout>> {
-  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
+  if (!isWorkspaceId(id)) {
+    return workspaceFailure(`"${id}" cannot be the id of a workspace`, { hint: ID_RULE });
+  }
   const begun = await orFailure(id, async () => ({
     ok: true as const,
     value: claimFolder(options.root, id),

@@ -7,10 +7,11 @@ import { seedOf, value } from "../../test/support/lasting-rig.ts";
 import { localRig, type LocalRig } from "../../test/support/local-rig.ts";
 import { seedRepository, type SeedRepository } from "../../test/support/seed-repository.ts";
 import { ENV, output } from "../../test/support/workspace-rig.ts";
+import { Refusal } from "../domain/failure.ts";
 import { systemClock, type Clock } from "../lib/clock.ts";
 import { self, type KeptOwner } from "./kept-ledger.ts";
 import { createKept, snapshotKept } from "./kept-workspaces.ts";
-import type { LastingWorkspace } from "./lasting-workspace.ts";
+import type { LastingProvider, LastingWorkspace } from "./lasting-workspace.ts";
 import { sweepKept, type SweepReport } from "./sweep.ts";
 
 const HOUR_MS = 3_600_000;
@@ -19,10 +20,15 @@ const NOBODY: KeptOwner = { pid: 2 ** 22 + 1, identity: "0@never" };
 
 const rescuedDir = (rig: LocalRig): string => join(rig.root, "../rescued");
 
-function sweep(rig: LocalRig, clock: Clock = systemClock, afterMs = 0): Promise<SweepReport> {
+function sweep(
+  rig: LocalRig,
+  clock: Clock = systemClock,
+  afterMs = 0,
+  providers: readonly LastingProvider[] = [rig.provider],
+): Promise<SweepReport> {
   return sweepKept({
     ledger: ledgerOf(rig.root),
-    providers: [rig.provider],
+    providers,
     clock,
     afterMs,
     rescuedDir: rescuedDir(rig),
@@ -137,6 +143,20 @@ test("workspaces of runs and what the book does not know of others' are told apa
   value(await rig.provider.create({ id: "unknown", seed: null, env: ENV }));
   expect((await sweep(rig)).removed.map(({ id }) => id)).toEqual(["unknown"]);
   expect(await rig.provider.list()).toEqual(["run-1.task.1"]);
+});
+
+test("a kind that cannot be asked is told, and holds up no other", async () => {
+  await using rig = await localRig();
+  value(await rig.provider.create({ id: "unknown", seed: null, env: ENV }));
+  const why = "no Docker Engine answers";
+  const down: LastingProvider = {
+    ...rig.provider,
+    kind: "docker",
+    list: () => Promise.reject(new Refusal("workspace-unavailable", why)),
+  };
+  const report = await sweep(rig, systemClock, 0, [down, rig.provider]);
+  expect(report.failed).toEqual([{ id: "docker", message: why }]);
+  expect(report.removed.map(({ id }) => id)).toEqual(["unknown"]);
 });
 
 const KILLS: readonly (readonly [Making["act"], string])[] = [

@@ -27,7 +27,8 @@ export interface SweepRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Only tells what it would remove. */
   readonly dryRun: boolean;
-  readonly isSessionLive: SessionCheck;
+  /** Where nobody can say, all are: nothing of theirs is removed. */
+  readonly isSessionLive?: SessionCheck;
 }
 
 export interface Swept {
@@ -41,7 +42,7 @@ export interface Swept {
 
 export interface SweepReport {
   readonly removed: readonly Swept[];
-  /** What it would have removed and could not; it is tried again by the next sweep. */
+  /** What could not be removed, or a kind that could not be asked; the next sweep tries again. */
   readonly failed: readonly { readonly id: string; readonly message: string }[];
   /** What nobody owns and whose time is not over. */
   readonly waiting: readonly { readonly id: string; readonly since: string }[];
@@ -57,7 +58,10 @@ export async function sweepKept(request: SweepRequest): Promise<SweepReport> {
   const removed: Swept[] = [];
   const failed: { id: string; message: string }[] = [];
   const waiting: { id: string; since: string }[] = [];
-  await adoptUnknown(request);
+  for (const provider of request.providers) {
+    const adopted = await adoptUnknown(request, provider);
+    if (!adopted.ok) failed.push({ id: provider.kind, message: adopted.failure.message });
+  }
   for (const entry of request.ledger.list()) {
     const why = reasonToRemove(request, entry);
     if (why === "waiting") waiting.push({ id: entry.id, since: entry.unownedSince ?? "" });
@@ -73,11 +77,18 @@ function shown({ id, what, kind }: KeptEntry): Pick<Swept, "id" | "what" | "kind
   return { id, what, kind };
 }
 
-/** Workspaces that the book does not know: made by hand, or of a book that was lost. */
-async function adoptUnknown({ ledger, providers, dryRun }: SweepRequest): Promise<void> {
-  if (dryRun) return;
-  for (const provider of providers) {
-    const { kind } = provider;
+/**
+ * Workspaces that the book does not know: made by hand, or of a book that was lost. A kind that
+ * cannot be asked now holds up no other.
+ */
+async function adoptUnknown(
+  { ledger, dryRun }: SweepRequest,
+  provider: LastingProvider,
+): Promise<Result<void>> {
+  const done = { ok: true, value: undefined } as const;
+  if (dryRun) return done;
+  const { kind } = provider;
+  try {
     const unknown = (await provider.list()).filter(
       (id) => isWorkspaceName(id) && ledger.find(id) === null,
     );
@@ -85,11 +96,15 @@ async function adoptUnknown({ ledger, providers, dryRun }: SweepRequest): Promis
       const claimed = ledger.claim({ id, what: "workspace", kind, owner: null, base: null });
       if (claimed.ok) ledger.write({ ...claimed.value, state: "ready" });
     }
+    return done;
+  } catch (error) {
+    if (error instanceof Refusal) return { ok: false, failure: error.failure };
+    throw error;
   }
 }
 
 function reasonToRemove(
-  { ledger, clock, afterMs, dryRun, isSessionLive }: SweepRequest,
+  { ledger, clock, afterMs, dryRun, isSessionLive = () => true }: SweepRequest,
   entry: KeptEntry,
 ): Swept["why"] | "waiting" | null {
   if (isAbandoned(entry)) return entry.state === "making" ? "half-made" : "half-removed";

@@ -6,6 +6,8 @@ const VALUE_BYTES_MAX = 100_000;
 const VARIABLES_MAX = 1_000;
 /** By these a workspace's processes are known. */
 const RESERVED = /^MYCELIUM_/;
+/** What takes every later command over; a single command may be given them. */
+const TAKING_OVER = /^(?:PATH|IFS|ENV|BASH_ENV|LD_.*)$/;
 
 export type Variables = Readonly<Record<string, string>>;
 
@@ -32,6 +34,7 @@ export function withoutVariables(old: Variables, names: readonly string[]): Vari
 function findProblem(name: string, value: string): string | null {
   if (!NAME.test(name)) return "is no name: letters, digits and '_' make one";
   if (RESERVED.test(name)) return "is Mycelium's own";
+  if (TAKING_OVER.test(name)) return "can be given to a single command only";
   if (value.includes("\0")) return "holds a NUL character";
   return Buffer.byteLength(value) > VALUE_BYTES_MAX ? `is over ${VALUE_BYTES_MAX} bytes` : null;
 }

@@ -1,30 +1,39 @@
-import { randomBytes } from "node:crypto";
 import { mkdirSync, realpathSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Result } from "../domain/failure.ts";
-import { systemClock, timestamp } from "../lib/clock.ts";
-import { tryLockFile } from "../lib/file-lock.ts";
+import { crashPoint } from "../lib/crash-point.ts";
+import { mapLimited } from "../lib/map-limited.ts";
+import type {
+  ForkRequest,
+  LastingProvider,
+  LastingRequest,
+  LastingWorkspace,
+} from "./lasting-workspace.ts";
 import { exists, isWorkspaceId } from "./local-layout.ts";
 import { removeFolder } from "./remove-folder.ts";
 import { findEmulator } from "./vm/accelerator.ts";
-import type { AgentConnection } from "./vm/agent-connection.ts";
+import { removeAbandonedBoots } from "./vm/golden.ts";
 import { endAll } from "./vm/agent-requests.ts";
-import { provideGolden } from "./vm/golden.ts";
-import { buildImage, DEFAULT_IMAGE, findImage, type Image } from "./vm/image.ts";
-import type { MachineShape } from "./vm/machine.ts";
-import { seedGuest } from "./vm/seed.ts";
+import { removeUnusedLayers, type VmPlaces } from "./vm/disk-layers.ts";
+import { LastingVmWorkspace } from "./vm/lasting-vm-workspace.ts";
+import { beginFork, makeVm, provideImage, shapeOf, type VmDefaults } from "./vm/make-vm.ts";
+import { listVmSnapshots } from "./vm/snapshot-records.ts";
+import { deleteVmSnapshot, withSnapshot } from "./vm/snapshots.ts";
 import { runTool } from "./vm/tool.ts";
+import { VmKeeper } from "./vm/vm-keeper.ts";
 import { VmMachine } from "./vm/vm-machine.ts";
-import { readRecord, vmLayout, writeRecord, type VmLayout, type VmRecord } from "./vm/vm-record.ts";
+import { isWhole, readRecord, vmLayout, writeRecord, type VmLayout } from "./vm/vm-record.ts";
 import { VmWorkspace, type VmLimits } from "./vm/vm-workspace.ts";
-import type { WorkspaceLimits, WorkspaceProvider, WorkspaceRequest } from "./workspace.ts";
+import type { WorkspaceLimits, WorkspaceProvider } from "./workspace.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
 export interface VmProviderOptions {
   /** Holds a folder a workspace; made where it is missing. */
   readonly root: string;
-  /** Images, booted machines and packs: can be removed whenever no machine runs. */
+  /** Holds a folder a snapshot, and the disks that they share; on the same file system as `root`. */
+  readonly snapshots?: string;
+  /** Images, booted machines and packs. The disks of workspaces stand on those in it. */
   readonly cacheDir: string;
   readonly defaults?: WorkspaceLimits;
   readonly limits?: Partial<VmLimits>;
@@ -38,30 +47,29 @@ const LIMITS: VmLimits = {
   outputBytesMax: 65_536,
 };
 
-const DEFAULTS = { cpus: 1, memoryMb: 512, diskMb: 4096, pids: 1024 } as const;
-const MEMORY_MB_MIN = 128;
-/** Beyond this the memory would lie in two pieces. */
-const MEMORY_MB_MAX = 3072;
+const DEFAULTS: VmDefaults = { cpus: 1, memoryMb: 512, diskMb: 4096, pids: 1024 };
 
 const HINT = "apt-get install qemu-system-x86 qemu-utils e2fsprogs gcc libc6-dev";
 const TOOLS = ["qemu-img --version", "mke2fs -V", "cc --version"] as const;
 const PROBE_TIMEOUT_MS = 10_000;
-const IMAGE_LOCK_TIMEOUT_MS = 600_000;
-const IMAGE_LOCK_PAUSE_MS = 200;
+/** More at once only wait for each other. */
+const FORKS_AT_ONCE = 16;
 
 interface Means {
   readonly root: string;
+  readonly snapshots: string;
   readonly cacheDir: string;
   readonly limits: VmLimits;
-  readonly defaults: Required<{ [Key in keyof typeof DEFAULTS]: number }>;
+  readonly defaults: VmDefaults;
   /** One for each workspace that this process has met, so that its users share a conversation. */
   readonly machines: Map<string, VmMachine>;
 }
 
 /** Workspaces that are virtual machines, each a live fork of a booted one. */
-export function createVmProvider(options: VmProviderOptions): WorkspaceProvider {
+export function createVmProvider(options: VmProviderOptions): LastingProvider {
   const means: Means = {
     root: options.root,
+    snapshots: options.snapshots ?? join(options.root, "../snapshots"),
     cacheDir: resolve(options.cacheDir),
     limits: { ...LIMITS, ...options.limits },
     defaults: { ...DEFAULTS, ...withoutUndefined(options.defaults ?? {}) },
@@ -76,22 +84,34 @@ export function createVmProvider(options: VmProviderOptions): WorkspaceProvider 
     create: (request) => create(means, request),
     find: async ({ id, env }) => {
       const layout = locate(means, id);
-      const record = layout === null ? null : readRecord(layout);
-      if (layout === null || record?.state !== "ready") return null;
-      return open(means, { id, layout, record, env });
+      if (layout === null || !isWhole(readRecord(layout))) return null;
+      return open(means, { id, layout, env });
     },
     list: () => listFolders(means.root),
     endLeftovers: (id) => endLeftovers(means, id),
     remove: (id) => remove(means, id),
+    listSnapshots: async () => listVmSnapshots(placesOf(means)),
+    deleteSnapshot: (id) =>
+      deleteVmSnapshot(placesOf(means), id, (workspace) => letGo(means, workspace)),
+    fork: (snapshot, forks) =>
+      mapLimited(forks, FORKS_AT_ONCE, (request) => fork(means, snapshot, request)),
   };
 }
 
-function withoutUndefined(limits: WorkspaceLimits): Partial<Means["defaults"]> {
+function withoutUndefined(limits: WorkspaceLimits): Partial<VmDefaults> {
   return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
 }
 
+function placesOf({ root, snapshots }: Means): VmPlaces {
+  return { workspaces: withoutLinks(root), snapshots: withoutLinks(snapshots) };
+}
+
+function withoutLinks(folder: string): string {
+  return exists(folder) ? realpathSync(folder) : resolve(folder);
+}
+
 function locate({ root }: Means, id: string): VmLayout | null {
-  return vmLayout(exists(root) ? realpathSync(root) : resolve(root), id);
+  return vmLayout(withoutLinks(root), id);
 }
 
 function machineOf({ machines }: Means, id: string, layout: VmLayout): VmMachine {
@@ -122,73 +142,46 @@ async function probe({ cacheDir }: Means): ReturnType<WorkspaceProvider["probe"]
 interface Opening {
   readonly id: string;
   readonly layout: VmLayout;
-  readonly record: VmRecord;
   readonly env: Readonly<Record<string, string>>;
 }
 
-function open(means: Means, { id, layout, record, env }: Opening): VmWorkspace {
-  const machine = machineOf(means, id, layout);
-  const connect = (): Promise<Result<AgentConnection>> =>
-    machine.isRunning() ? machine.connect(record.shape) : bootAgain(means, machine, layout, record);
-  return new VmWorkspace({ id, layout, record, machine, env, limits: means.limits, connect });
+function open(means: Means, { id, layout, env }: Opening): LastingWorkspace {
+  const keeper = keeperOf(means, id, layout);
+  const { machine } = keeper;
+  const connect = () => keeper.wake();
+  const core = new VmWorkspace({ id, layout, machine, env, limits: means.limits, connect });
+  return new LastingVmWorkspace({ core, layout, places: placesOf(means), keeper });
 }
 
-/** A machine that ended under its workspace begins again from its disk. */
-async function bootAgain(
-  means: Means,
-  machine: VmMachine,
-  layout: VmLayout,
-  record: VmRecord,
-): Promise<Result<AgentConnection>> {
-  if (!exists(layout.disk)) return workspaceFailure("the workspace is gone");
-  const image = findImage(imagesIn(means), record.image);
-  if (image === null) return missingImage(record.image);
-  return machine.boot(image, record);
-}
-
-function imagesIn({ cacheDir }: Means): string {
-  return join(cacheDir, "images");
-}
-
-function missingImage(name: string): Result<never> {
-  return {
-    ok: false,
-    failure: {
-      code: "image-missing",
-      message: `there is no image called ${name}`,
-      details: { image: name },
-      hint: "build it with `mycelium image build`",
-    },
-  };
+function keeperOf(means: Means, id: string, layout: VmLayout): VmKeeper {
+  return new VmKeeper({
+    id,
+    layout,
+    machine: machineOf(means, id, layout),
+    provideImage: (name) => provideImage(means.cacheDir, name),
+  });
 }
 
 /** All of a workspace or nothing of it, unless this process dies on the way. */
-async function create(means: Means, request: WorkspaceRequest): Promise<Result<VmWorkspace>> {
-  const { id } = request;
-  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
-  const shape = shapeOf(means, request);
+async function create(means: Means, request: LastingRequest): Promise<Result<LastingWorkspace>> {
+  const { id, env } = request;
+  const shape = shapeOf(means.defaults, request);
   if (!shape.ok) return shape;
-  const layout = makeFolder(means, id);
-  if (!layout.ok) return layout;
-  const made = await make(means, request, layout.value, shape.value);
-  if (!made.ok) await remove(means, id);
+  const claimed = claimFolder(means, id);
+  if (!claimed.ok) return claimed;
+  const layout = claimed.value;
+  const { cacheDir, defaults, limits } = means;
+  const makeMeans = { cacheDir, defaults, checkoutTimeoutMs: limits.checkoutTimeoutMs };
+  const machine = machineOf(means, id, layout);
+  const made = await makeVm(makeMeans, request, { layout, machine });
+  if (made.ok) return { ok: true, value: open(means, { id, layout, env }) };
+  await remove(means, id);
   return made;
 }
 
-function shapeOf(
-  { defaults }: Means,
-  { limits = {}, network = "allow" }: WorkspaceRequest,
-): Result<Omit<MachineShape, "accelerator">> {
-  const { cpus, memoryMb, diskMb } = { ...defaults, ...withoutUndefined(limits) };
-  if (memoryMb < MEMORY_MB_MIN || memoryMb > MEMORY_MB_MAX) {
-    const range = `${MEMORY_MB_MIN} to ${MEMORY_MB_MAX}`;
-    return workspaceFailure(`a machine's memory is ${range} MB, not ${memoryMb}`);
-  }
-  return { ok: true, value: { memoryMb, processors: Math.ceil(cpus), diskMb, network } };
-}
-
-function makeFolder(means: Means, id: string): Result<VmLayout> {
+function claimFolder(means: Means, id: string): Result<VmLayout> {
   try {
+    if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
     mkdirSync(means.root, { recursive: true });
     const layout = locate(means, id);
     if (layout === null) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
@@ -203,59 +196,41 @@ function makeFolder(means: Means, id: string): Result<VmLayout> {
   }
 }
 
-async function make(
+async function fork(
   means: Means,
-  { id, seed, env, limits = {}, image: imageName = DEFAULT_IMAGE }: WorkspaceRequest,
-  layout: VmLayout,
-  wanted: Omit<MachineShape, "accelerator">,
-): Promise<Result<VmWorkspace>> {
-  const image = await provideImage(means, imageName);
-  if (!image.ok) return image;
-  const golden = await provideGolden({
-    cacheDir: means.cacheDir,
-    image: image.value,
-    shape: wanted,
+  snapshot: string,
+  request: ForkRequest,
+): Promise<Result<LastingWorkspace>> {
+  const { id, env } = request;
+  const places = placesOf(means);
+  const begun = await withSnapshot(places, snapshot, async (found, frozen) => {
+    const record = beginFork(found, request, snapshot);
+    if (!record.ok) return record;
+    const layout = claimFolder(means, id);
+    if (!layout.ok) return layout;
+    writeRecord(layout.value, record.value);
+    const from = { frozen, isLive: found.isLive };
+    return { ok: true, value: { ...from, record: record.value, layout: layout.value } };
   });
-  if (!golden.ok) return golden;
-  const { cpus, pids } = { ...means.defaults, ...withoutUndefined(limits) };
-  const record: VmRecord = {
-    version: 1,
-    state: "making",
-    seed: { ...seed },
-    createdAt: timestamp(systemClock),
-    machineId: randomBytes(16).toString("hex"),
-    image: imageName,
-    pids,
-    cpus,
-    shape: golden.value.shape,
-  };
-  await writeRecord(layout, record);
-  const agent = await machineOf(means, id, layout).fork(golden.value, record);
-  if (!agent.ok) return agent;
-  const timeoutMs = means.limits.checkoutTimeoutMs;
-  const seeded = await seedGuest(agent.value, { cacheDir: means.cacheDir, seed, timeoutMs });
-  if (!seeded.ok) return seeded;
-  const ready = { ...record, state: "ready" } as const;
-  await writeRecord(layout, ready);
-  return { ok: true, value: open(means, { id, layout, record: ready, env }) };
+  if (!begun.ok) return begun;
+  crashPoint("fork.recorded");
+  const { layout, record, frozen, isLive } = begun.value;
+  const keeper = keeperOf(means, id, layout);
+  const going = await keeper.resume({ ...record, state: "running" }, { frozen, isLive });
+  if (!going.ok) {
+    await remove(means, id);
+    return going;
+  }
+  crashPoint("fork.copied");
+  writeRecord(layout, { ...record, state: "running" });
+  keeper.machine.log(`forked from ${snapshot}`);
+  return { ok: true, value: open(means, { id, layout, env }) };
 }
 
-/** The default image is built where it is missing; others are built by name. */
-async function provideImage(means: Means, name: string): Promise<Result<Image>> {
-  const folder = imagesIn(means);
-  const found = findImage(folder, name);
-  if (found !== null) return { ok: true, value: found };
-  if (name !== DEFAULT_IMAGE) return missingImage(name);
-  mkdirSync(folder, { recursive: true });
-  const deadline = systemClock.monotonic() + IMAGE_LOCK_TIMEOUT_MS;
-  for (;;) {
-    using lock = tryLockFile(join(folder, `${name}.lock`));
-    const meanwhile = findImage(folder, name);
-    if (meanwhile !== null) return { ok: true, value: meanwhile };
-    if (lock !== null) return await buildImage(folder, name);
-    if (systemClock.monotonic() > deadline) return workspaceFailure(`image ${name} is not built`);
-    await systemClock.sleep(IMAGE_LOCK_PAUSE_MS);
-  }
+async function letGo(means: Means, id: string): Promise<void> {
+  const layout = locate(means, id);
+  const record = layout === null ? null : readRecord(layout);
+  if (layout !== null && record?.isHeld === true) await keeperOf(means, id, layout).wake();
 }
 
 async function endLeftovers(means: Means, id: string): Promise<number> {
@@ -274,9 +249,16 @@ async function endLeftovers(means: Means, id: string): Promise<number> {
 async function remove(means: Means, id: string): Promise<void> {
   const layout = locate(means, id);
   if (layout === null || !exists(layout.folder)) return;
-  await machineOf(means, id, layout).kill();
+  const record = readRecord(layout);
+  if (record !== null) writeRecord(layout, { ...record, state: "removing" });
+  crashPoint("workspace.removing");
+  const machine = machineOf(means, id, layout);
+  await machine.forwards.closeAll();
+  await machine.kill();
   means.machines.delete(id);
   await removeFolder(layout.folder, means.limits.removeTimeoutMs);
+  await removeUnusedLayers(placesOf(means));
+  await removeAbandonedBoots(means.cacheDir);
 }
 
 /** Half-made workspaces too: whoever lists them may want to remove them. */

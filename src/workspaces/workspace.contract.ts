@@ -134,10 +134,14 @@ function describeProviding({ makeRig, seed }: ContractMeans): void {
     const first = await makeWorkspace(rig, seed());
     await first.writeFile("note.txt", "kept");
     await expect(makeWorkspace(rig, seed())).rejects.toThrow(/one/);
+    const { gitDir, objectFormat, head: commit } = seed();
+    const from = { gitDir, objectFormat, commit, branch: "task" };
+    const second = await rig.provider.create({ id: "one", seed: from, env: ENV });
+    expect(second.ok ? "" : second.failure.hint).toMatch(/another id/);
     expect(await output(first, "cat note.txt")).toBe("kept");
   });
 
-  test.each(["", ".", "..", "../x", "a/b", "-x", "a\nb", "a".repeat(300)])(
+  test.each(["", ".", "..", "../x", "../traversal", "a/b", "-x", "a\nb", "a".repeat(300)])(
     "the id %j is refused",
     async (id) => {
       await using rig = await makeRig();

@@ -36,6 +36,16 @@ describe.skipIf(isSkipped)(`the main job in containers${whySkipped}`, () => {
     expect(await containersOf(sandbox)).toEqual([]);
   });
 
+  it("one command builds the images, once for the same inputs, and refuses what is none", async () => {
+    await using sandbox = await makeSandbox();
+    const build = ["image", "build", "--for", "docker", "--from", "host"];
+    const first = await sandbox.json(build);
+    expect(first).toMatchObject({ for: "docker", alias: "mycelium/workspace:latest" });
+    expect(await sandbox.json(build)).toEqual({ ...first, cached: true });
+    const refused = await sandbox.mycelium(["image", "build", "--for", "local"]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("image.build: for") });
+  });
+
   it.each(["workspace.created:2", "agent.ended:1", "landing.ref-moved:1"])(
     "comes to the same end after a kill at %s, and what was left stands still until it is cleaned",
     async (at) => {

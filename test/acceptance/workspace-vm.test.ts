@@ -1,10 +1,10 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createVmProvider } from "../../src/workspaces/vm.ts";
 import { makeSandbox, ofType, type Sandbox } from "../support/cli.ts";
+import { value } from "../support/lasting-rig.ts";
 import { seedRepository } from "../support/seed-repository.ts";
-import { VM_CACHE, VM_PREPARE_TIMEOUT_MS, vmRig, whyNoVm } from "../support/vm-rig.ts";
+import { VM_CACHE, VM_PREPARE_TIMEOUT_MS, describeWithMachines, vmRig } from "../support/vm-rig.ts";
 
 const TASKS = [
   { id: "a", files: { writes: ["a.txt"] } },
@@ -13,8 +13,6 @@ const TASKS = [
 ] as const;
 
 const RUN = ["run", "--run-id", "r1", "--workspace", "vm"] as const;
-
-const missing = await whyNoVm();
 
 async function prepare(sandbox: Sandbox): Promise<void> {
   await sandbox.configure({
@@ -30,28 +28,30 @@ async function prepare(sandbox: Sandbox): Promise<void> {
 /** The provider keeps its own in `vm` below this. */
 const env = { MYCELIUM_CACHE: VM_CACHE };
 
+const rootOf = ({ home }: Sandbox): string => join(home, "vms");
+
 /** What a run leaves in its home once it is over. */
-async function leftWorkspaces(sandbox: Sandbox): Promise<readonly string[]> {
-  return readdir(join(sandbox.home, "workspaces"));
+function leftWorkspaces(sandbox: Sandbox): Promise<readonly string[]> {
+  return providerOf(sandbox).list();
+}
+
+function providerOf(sandbox: Sandbox) {
+  return createVmProvider({ root: rootOf(sandbox), cacheDir: join(VM_CACHE, "vm") });
 }
 
 async function removeAll(sandbox: Sandbox): Promise<void> {
-  const root = join(sandbox.home, "workspaces");
-  const provider = createVmProvider({ root, cacheDir: join(VM_CACHE, "vm") });
+  const provider = providerOf(sandbox);
   for (const id of await provider.list()) await provider.remove(id);
 }
 
-describe.skipIf(missing !== null)(
-  "the main job in machines",
-  { timeout: VM_PREPARE_TIMEOUT_MS },
-  () => {
+await describeWithMachines("the main job in machines", () => {
+  describe("in machines", { timeout: VM_PREPARE_TIMEOUT_MS }, () => {
     beforeAll(async () => {
       await using rig = await vmRig();
       await using seed = await seedRepository();
       const { gitDir, objectFormat, head: commit } = seed;
       const from = { gitDir, objectFormat, commit, branch: "task" };
-      const made = await rig.provider.create({ id: "warm", seed: from, env: {}, network: "none" });
-      expect(made.ok).toBe(true);
+      value(await rig.provider.create({ id: "warm", seed: from, env: {}, network: "none" }));
     }, VM_PREPARE_TIMEOUT_MS);
 
     it("lands every task of a plan, and leaves no machine behind", async () => {
@@ -94,5 +94,5 @@ describe.skipIf(missing !== null)(
       expect(JSON.stringify(sandbox.events("r1"))).toContain("no image called nowhere");
       expect(await leftWorkspaces(sandbox)).toEqual([]);
     });
-  },
-);
+  });
+});

@@ -8,10 +8,9 @@ import { openEngine } from "../../src/workspaces/docker/engine.ts";
 import { buildImage } from "../../src/workspaces/images/build-image.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import type { LastingProvider } from "../../src/workspaces/lasting-workspace.ts";
-import type { ProviderRig } from "./workspace-rig.ts";
+import type { LastingRig } from "./lasting-rig.ts";
 
-export interface DockerRig extends ProviderRig {
-  readonly provider: LastingProvider;
+export interface DockerRig extends LastingRig {
   /** Where the host keeps what it knows of the workspaces. */
   readonly root: string;
 }
@@ -33,8 +32,15 @@ export const isSkipped = trouble !== null && process.env["MYCELIUM_REQUIRE_ALL"]
 export const whySkipped =
   trouble === null ? "" : ` (apt-get install docker.io, then start dockerd: ${trouble})`;
 
+let image: Promise<string> | undefined;
+
 /** A small image of this machine's own files: made once, then found. */
-export async function dockerImage(): Promise<string> {
+export function dockerImage(): Promise<string> {
+  image ??= makeImage();
+  return image;
+}
+
+async function makeImage(): Promise<string> {
   const tools = { path: process.env["PATH"] ?? "/usr/bin:/bin", timeoutMs: BUILD_TIMEOUT_MS };
   return (await buildImage({ from: "host", include: [], engine, tools })).image;
 }
@@ -46,11 +52,12 @@ export async function dockerRig(
   const folder = await temporaryFolder();
   const root = join(folder.path, "docker");
   const gitEnvironment = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
-  const image = await dockerImage();
-  const provider = createDockerProvider({ root, address: ADDRESS, image, gitEnvironment, limits });
+  const options = { root, address: ADDRESS, image: await dockerImage(), gitEnvironment, limits };
+  const provider = createDockerProvider(options);
   return {
     root,
     provider,
+    reopen: () => createDockerProvider(options),
     leaveHalfMade: async (id) => {
       await mkdir(join(root, "workspaces", id), { recursive: true });
     },

@@ -16,18 +16,29 @@ import {
   type GoldenInputs,
   type PrepareRequest,
 } from "../../src/workspaces/prepare.ts";
+import { createDockerProvider } from "../../src/workspaces/docker/docker.ts";
 import { createLocalProvider } from "../../src/workspaces/local.ts";
+import { createSandboxProvider } from "../../src/workspaces/sandbox.ts";
+import { createVmProvider } from "../../src/workspaces/vm.ts";
 import type { WorkspaceSeed } from "../../src/workspaces/workspace.ts";
 import { value } from "./lasting-rig.ts";
 import { ENV } from "./workspace-rig.ts";
 
-/** What a process of its own does with local workspaces until it is killed. */
+/** What a process of its own does with workspaces until it is killed. */
 export interface Making {
+  /** `local` where it is left out. */
+  readonly kind?: keyof typeof PROVIDERS;
   readonly root: string;
   readonly seed: WorkspaceSeed;
   readonly crashAt: string;
   readonly act: keyof typeof ACTS;
+  /** Of containers, made of this image; local ones where it is left out. */
+  readonly image?: string;
+  /** Of machines, which keep theirs there. */
+  readonly vmCacheDir?: string;
 }
+
+const PROVIDERS = { local: createLocalProvider, sandbox: createSandboxProvider } as const;
 
 const ACTS = {
   create: async (provider: LastingProvider, { seed }: Making) => {
@@ -92,6 +103,15 @@ export function prepareRequest({
   };
 }
 
+function providerOf({ root, image, vmCacheDir, kind = "local" }: Making): LastingProvider {
+  if (vmCacheDir !== undefined) {
+    return createVmProvider({ root, cacheDir: vmCacheDir, defaults: { memoryMb: 256 } });
+  }
+  if (image === undefined) return PROVIDERS[kind]({ root });
+  const address = { socketPath: "/var/run/docker.sock" };
+  return createDockerProvider({ root, address, image, gitEnvironment: { PATH: ENV.PATH } });
+}
+
 async function one(provider: LastingProvider) {
   const found = await provider.find({ id: "one", env: ENV });
   if (found === null) throw new Error("there is no workspace one");
@@ -113,5 +133,5 @@ export async function makeUntilKilled(making: Making): Promise<string> {
 if (process.argv[1] === import.meta.filename) {
   const making = JSON.parse(process.argv[2] ?? "") as Making;
   armCrashPoint(making.crashAt);
-  await ACTS[making.act](createLocalProvider({ root: making.root }), making);
+  await ACTS[making.act](providerOf(making), making);
 }

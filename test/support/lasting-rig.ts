@@ -14,6 +14,8 @@ export interface LastingAbilities {
   /** A port can be forwarded to any port of the host. */
   readonly anyHostPort: boolean;
   readonly console: boolean;
+  /** Files of a stopped one can be written and read; otherwise they are refused. */
+  readonly filesWhileStopped?: boolean;
 }
 
 export interface LastingRig extends ProviderRig {

@@ -7,7 +7,11 @@ export interface MarkedProcess {
 
 /** The living processes that were started in workspaces of a home, wherever their parents are. */
 export function processesOf(home: string): readonly MarkedProcess[] {
-  const marker = `MYCELIUM_WORKSPACE_DIR=${home}/workspaces/`;
+  return processesWith(`MYCELIUM_WORKSPACE_DIR=${home}/workspaces/`);
+}
+
+/** The living processes with a variable that begins so. */
+export function processesWith(marker: string): readonly MarkedProcess[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {

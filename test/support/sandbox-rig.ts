@@ -1,11 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createSandboxProvider, type SandboxProvider } from "../../src/workspaces/sandbox.ts";
+import { createSandboxProvider } from "../../src/workspaces/sandbox.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
-import type { ProviderRig } from "./workspace-rig.ts";
+import type { LastingRig } from "./lasting-rig.ts";
 
-export interface SandboxRig extends ProviderRig {
-  readonly provider: SandboxProvider;
+export interface SandboxRig extends LastingRig {
   /** The home of the sandboxes. */
   readonly root: string;
 }
@@ -20,8 +19,9 @@ export async function sandboxRig(timeouts: Timeouts = {}): Promise<SandboxRig> {
   return {
     root,
     provider,
+    reopen: () => createSandboxProvider({ root, timeouts }),
     leaveHalfMade: async (id) => {
-      await mkdir(join(root, "workspaces", id, "upper/repository"), { recursive: true });
+      await mkdir(join(root, "workspaces", id, "upper-0/repository"), { recursive: true });
     },
     [Symbol.asyncDispose]: async () => {
       for (const id of await provider.list()) await provider.remove(id);

@@ -59,9 +59,13 @@ export async function output(workspace: Workspace, command: string): Promise<str
 export const stubborn = (file: string): string =>
   `setsid sh -c 'trap "" TERM HUP; echo $$ > ${file}.new; mv ${file}.new ${file}; while :; do sleep 0.05; done'`;
 
-/** A process that ended but was not waited for runs no more. */
+/**
+ * Whether a `stubborn` of that file runs. One that ended but was not waited for runs no more, and
+ * neither does another process that has its number by now.
+ */
 export async function isRunning(workspace: Workspace, file: string): Promise<boolean> {
-  const command = `case "$(ps -o stat= -p "$(cat ${file})")" in ''|Z*) exit 1;; esac`;
+  const command = `case "$(ps -o stat= -o args= -p "$(cat ${file})")" in
+    Z*) exit 1;; *${file}.new*) ;; *) exit 1;; esac`;
   const { ending } = await sh(workspace, command);
   return ending.kind === "exited" && ending.code === 0;
 }

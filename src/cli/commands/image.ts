@@ -3,19 +3,21 @@ import type { Runner } from "../program.ts";
 import { nameList } from "../values.ts";
 
 interface BuildOptions {
+  readonly for?: string;
   readonly from?: string;
   readonly include?: readonly string[];
 }
 
 export function addImage(program: Command, run: Runner): void {
-  const image = program.command("image").description("what docker workspaces are made of");
+  const image = program.command("image").description("what docker and vm workspaces are made of");
   image
     .command("build")
     .description("build an image from Debian's packages, or find the same one built before")
+    .option("--for <kind>", "docker or vm workspaces (default: docker)")
     .option(
       "--from <source>",
-      "debootstrap: packages of this machine's own mirror, as root; host: the files of packages " +
-        "that are installed here, in seconds (default: debootstrap)",
+      "debootstrap: packages of this machine's own mirror, for docker as root; host: the files of " +
+        "packages that are installed here, in seconds, for docker only (default: debootstrap)",
     )
     .option("--include <packages>", "more packages, separated by commas", nameList)
     .action((options: BuildOptions, command: Command) =>
@@ -24,7 +26,7 @@ export function addImage(program: Command, run: Runner): void {
         const result = await session.perform(buildImage, options);
         session.answer(result, ({ bold }) => {
           const how = result.cached ? "was there already" : "is built";
-          return `${bold(result.image)} ${how}; workspaces use it as ${result.alias}`;
+          return `${bold(result.image)} ${how}; ${result.for} workspaces use it as ${result.alias}`;
         });
         return 0;
       }),

@@ -3,6 +3,7 @@ import type { Runner } from "../program.ts";
 import { addCommands } from "./workspace/commands.ts";
 import { addFiles } from "./workspace/files.ts";
 import { addEnv, addLife, addUpkeep } from "./workspace/life.ts";
+import { addMerge } from "./workspace/merge.ts";
 import { addSnapshots } from "./workspace/snapshots.ts";
 
 export function addWorkspace(program: Command, run: Runner): void {
@@ -14,5 +15,6 @@ export function addWorkspace(program: Command, run: Runner): void {
   addEnv(workspace, run);
   addFiles(workspace, run);
   addSnapshots(workspace, run);
+  addMerge(workspace, run);
   addUpkeep(workspace, run);
 }

@@ -74,7 +74,7 @@ export function containerOptions(
 
 /** What is put into a container before it starts: the agent, and the folders of its user. */
 export function firstFiles(): Buffer {
-  const folders = [GUEST.root, GUEST.repository, GUEST.context, GUEST.temporary, GUEST.home];
+  const folders = [GUEST.repository, GUEST.home, GUEST.context, GUEST.temporary];
   const { uid, gid } = GUEST;
   const entries = folders.map((path): TarEntry => ({
     path: `${path.slice(1)}/`,

@@ -136,7 +136,7 @@ export class DockerWorkspace implements Workspace {
 export const USER = {
   uid: GUEST.uid,
   gid: GUEST.gid,
-  root: GUEST.root,
+  roots: GUEST.roots,
   base: GUEST.repository,
 } as const;
 
@@ -153,14 +153,14 @@ export function commandEnvironment(
     HOME: GUEST.home,
     USER: GUEST.user,
     TMPDIR: GUEST.temporary,
-    GIT_CEILING_DIRECTORIES: GUEST.root,
+    GIT_CEILING_DIRECTORIES: "/:/home",
   };
 }
 
 export function identityOf(id: string): Record<string, string> {
-  return { MYCELIUM_WORKSPACE_ID: id, MYCELIUM_WORKSPACE_DIR: GUEST.root };
+  return { MYCELIUM_WORKSPACE_ID: id, MYCELIUM_WORKSPACE_DIR: GUEST.repository };
 }
 
 export function fileOf(path: string): readonly (string | number)[] {
-  return [GUEST.uid, GUEST.gid, GUEST.root, GUEST.repository, path];
+  return [GUEST.uid, GUEST.gid, GUEST.roots, GUEST.repository, path];
 }

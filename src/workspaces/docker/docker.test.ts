@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { dockerRig, engine, isSkipped, whySkipped } from "../../../test/support/docker-rig.ts";
 import { eventually } from "../../../test/support/eventually.ts";
 import { seedRepository, type SeedRepository } from "../../../test/support/seed-repository.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { ENV, makeWorkspace, output, sh } from "../../../test/support/workspace-rig.ts";
 import { describeWorkspaceContract } from "../workspace.contract.ts";
 import type { Workspace, WorkspaceProvider, WorkspaceRequest } from "../workspace.ts";
@@ -26,8 +27,21 @@ describe.skipIf(isSkipped)(`docker${whySkipped}`, () => {
     expect(await provider.probe()).toMatchObject({ kind: "missing", what: message });
     const made = await provider.create(requestFor(seed));
     expect(made).toMatchObject({ ok: false, failure: { code: "workspace-unavailable", message } });
+    expect(made.ok ? null : made.failure.hint).toContain("start it");
     await expect(provider.list()).rejects.toThrow(/no Docker Engine answers/);
     expect(await rig.provider.list()).toEqual([]);
+  });
+
+  test("a home that never had a container has none, with or without an engine", async () => {
+    await using folder = await temporaryFolder();
+    const provider = createDockerProvider({
+      root: join(folder.path, "none"),
+      address: { socketPath: join(folder.path, "no.sock") },
+      image: "any",
+      gitEnvironment: {},
+    });
+    expect(await provider.list()).toEqual([]);
+    expect(await provider.listSnapshots()).toEqual([]);
   });
 
   test("an image that is not there is named, and nothing is left", async () => {
@@ -36,7 +50,11 @@ describe.skipIf(isSkipped)(`docker${whySkipped}`, () => {
     const made = await rig.provider.create({ ...requestFor(seed), image: "mycelium/none:1" });
     expect(made).toMatchObject({
       ok: false,
-      failure: { code: "image-missing", message: expect.stringContaining("mycelium/none:1") },
+      failure: {
+        code: "image-missing",
+        message: expect.stringContaining("mycelium/none:1"),
+        hint: expect.stringContaining("mycelium image build"),
+      },
     });
     expect(await rig.provider.list()).toEqual([]);
   });
@@ -50,6 +68,7 @@ describe.skipIf(isSkipped)(`docker${whySkipped}`, () => {
     await using seed = await seedRepository();
     const made = await rig.provider.create({ ...requestFor(seed), limits });
     expect(made.ok ? "" : made.failure.message).toMatch(message);
+    expect(made.ok ? "" : made.failure.hint).toMatch(/\w/);
     expect(await rig.provider.list()).toEqual([]);
   });
 

@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Refusal, type Result } from "../../domain/failure.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
 import { mapLimited } from "../../lib/map-limited.ts";
 import type { LastingProvider, LastingWorkspace } from "../lasting-workspace.ts";
 import { isWorkspaceId } from "../local-layout.ts";
@@ -9,10 +10,10 @@ import { codeOf } from "../workspace-failure.ts";
 import { commandEnvironment } from "./docker-workspace.ts";
 import { openEngine, type EngineAddress } from "./engine.ts";
 import { openGuestPool, type GuestPool } from "./guest-pool.ts";
-import { finishRestore, LastingDockerWorkspace, notRunning } from "./lasting-docker-workspace.ts";
+import { LastingDockerWorkspace, mendRestore, notRunning } from "./lasting-docker-workspace.ts";
 import { containerName, LABELS } from "./layout.ts";
 import { makeWorkspace, type Making } from "./make-workspace.ts";
-import { exists, readRecord } from "./record.ts";
+import { exists, readRecord, writeRecord } from "./record.ts";
 import { openSeedBundles } from "./seed-bundle.ts";
 import { folderOf, orFailure, type DockerProviderLimits, type Shop } from "./shop.ts";
 import { deleteSnapshot, findSnapshot, listSnapshots } from "./snapshots.ts";
@@ -64,12 +65,12 @@ export function createDockerProvider(options: DockerProviderOptions): LastingPro
     find: async ({ id, env }) => {
       const here = shop();
       const record = isWorkspaceId(id) ? readRecord(folderOf(here, id)) : null;
-      if (record === null || record.state === "making") return null;
-      if (record.state === "restoring") await finishRestore(record, here);
+      if (record === null || record.state === "making" || record.state === "removing") return null;
+      if (record.state === "restoring") await mendRestore(id, here);
       return openWorkspace(id, env, here);
     },
 
-    list: async () => listIds(shop()),
+    list: () => orNothing(options.root, () => listIds(shop())),
 
     endLeftovers: async (id) => (isWorkspaceId(id) ? endLeftovers(id, shop()) : 0),
 
@@ -77,14 +78,17 @@ export function createDockerProvider(options: DockerProviderOptions): LastingPro
       if (isWorkspaceId(id)) await removeWorkspace(id, shop());
     },
 
-    listSnapshots: async () => (await listSnapshots(shop())).map(({ snapshot }) => snapshot),
+    listSnapshots: () =>
+      orNothing(options.root, async () =>
+        (await listSnapshots(shop())).map(({ snapshot }) => snapshot),
+      ),
 
     deleteSnapshot: (id) => orFailure(id, () => deleteSnapshot(shop(), id)),
 
     fork: async (id, forks) => {
       const found = await orFailure(id, () => findSnapshot(shop(), id));
       if (!found.ok) return forks.map(() => found);
-      const { variables } = found.value;
+      const variables = found.value.variables;
       return mapLimited(forks, FORKS_AT_ONCE_MAX, (request) =>
         make({ ...request, seed: null, base: id, variables }),
       );
@@ -148,6 +152,17 @@ async function probe({ engine, image }: Shop): ReturnType<LastingProvider["probe
   }
 }
 
+/** A home that never had a container has none, whether or not there is an engine to be asked. */
+async function orNothing<T>(root: string, ask: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  try {
+    return await ask();
+  } catch (error) {
+    const isDown = error instanceof Refusal && error.failure.code === "workspace-unavailable";
+    if (isDown && !exists(root)) return [];
+    throw error;
+  }
+}
+
 /** By folder and by label: one of the two may be all that is left. */
 async function listIds(shop: Shop): Promise<readonly string[]> {
   const containers = await shop.engine.listContainers({ [LABELS.home]: shop.home });
@@ -160,8 +175,22 @@ async function listIds(shop: Shop): Promise<readonly string[]> {
 }
 
 async function removeWorkspace(id: string, shop: Shop): Promise<void> {
+  await markRemoving(id, shop);
+  crashPoint("workspace.removing");
   await shop.engine.removeContainer(containerName(shop.home, id));
+  crashPoint("workspace.emptied");
   await rm(folderOf(shop, id), { recursive: true, force: true });
+}
+
+/** So that nobody finds what is half removed. A disk without room is a reason to go on. */
+async function markRemoving(id: string, shop: Shop): Promise<void> {
+  const record = readRecord(folderOf(shop, id));
+  if (record === null) return;
+  try {
+    await writeRecord(folderOf(shop, id), { ...record, state: "removing" });
+  } catch (error) {
+    if (!["ENOSPC", "EDQUOT"].includes(codeOf(error))) throw error;
+  }
 }
 
 /**

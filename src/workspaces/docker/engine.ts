@@ -259,7 +259,8 @@ function asRefusal(error: unknown, address: EngineAddress): unknown {
   const status = statusOf(error);
   if (status !== 0) {
     const said = messageOf(error);
-    return new Refusal(codeOf(status, said), `Docker Engine: ${said}`, { cause: error });
+    const code = codeOf(status, said);
+    return new Refusal(code, `Docker Engine: ${said}`, { cause: error, ...HINTS[code] });
   }
   const { code } = error as NodeJS.ErrnoException;
   if (code === undefined) return error;
@@ -274,7 +275,14 @@ function asRefusal(error: unknown, address: EngineAddress): unknown {
   });
 }
 
+const HINTS: Partial<Record<FailureCode, { readonly hint: string }>> = {
+  "image-missing": { hint: "build one with `mycelium image build`, or name another" },
+  "workspace-exists": { hint: "remove it first, or choose another id" },
+  "disk-full": { hint: "free some space where Docker Engine keeps its data, then try again" },
+};
+
 function codeOf(status: number, said: string): FailureCode {
+  if (/no space left on device|disk quota exceeded/i.test(said)) return "disk-full";
   if (status === CONFLICT && /already in use/.test(said)) return "workspace-exists";
   if (status === CONFLICT && /is not running/.test(said)) return "workspace-stopped";
   if (status !== NOT_FOUND) return "workspace-failed";

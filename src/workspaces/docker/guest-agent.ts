@@ -22,14 +22,14 @@ import { PROCESSES } from "./guest/processes-perl.ts";
  *
  * | letter | meaning |
  * |---|---|
- * | `X` list | run: uid, gid, root, base, cwd, 1 for input or 0, number of variables, them, the command |
+ * | `X` list | run: uid, gid, roots, base, cwd, 1 for input or 0, number of variables, them, the command |
  * | `J` list | the same as a job: its folder, most hundredths of a second, then as `X`; answers `G` |
  * | `Q` list | signal a job's tree: its folder, the signal's number |
  * | `I`, `C` | a piece of input; its end |
  * | `K` text | end the command's tree, and kill what is left after so many hundredths of a second |
- * | `W` list | write a file: uid, gid, root, base, path; `G` asks for it as `I`… `C` |
- * | `R` list | read a file: uid, gid, root, base, path, most bytes or -1, offset, length or -1 |
- * | `L` list | list a folder: uid, gid, root, base, path |
+ * | `W` list | write a file: uid, gid, roots, base, path; `G` asks for it as `I`… `C` |
+ * | `R` list | read a file: uid, gid, roots, base, path, most bytes or -1, offset, length or -1 |
+ * | `L` list | list a folder: uid, gid, roots, base, path |
  * | `Z` | kill everything else in the container |
  *
  * And what comes out: `H` on start, `O` and `E` output, `A` so many bytes of input were taken, `G`

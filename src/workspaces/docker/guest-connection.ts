@@ -10,7 +10,7 @@ export interface GuestCommand {
   readonly uid: number;
   readonly gid: number;
   /** Where `cwd` must be, links followed. */
-  readonly root: string;
+  readonly roots: string;
   readonly base: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
@@ -288,10 +288,10 @@ export class GuestConnection {
 }
 
 function partsOf(request: Omit<GuestCommand, "signal" | "onOutput">): readonly Part[] {
-  const { uid, gid, root, base, cwd, stdin, command } = request;
+  const { uid, gid, roots, base, cwd, stdin, command } = request;
   const variables = Object.entries(request.env).map(([name, value]) => `${name}=${value}`);
   const hasInput = stdin === undefined ? 0 : 1;
-  return [uid, gid, root, base, cwd, hasInput, variables.length, ...variables, ...command];
+  return [uid, gid, roots, base, cwd, hasInput, variables.length, ...variables, ...command];
 }
 
 function endingOf(rest: Buffer): ExecEnding {

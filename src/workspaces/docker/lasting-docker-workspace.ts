@@ -1,4 +1,7 @@
 import { Refusal, type Result } from "../../domain/failure.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
+import { lockFile } from "../../lib/file-lock.ts";
+import { editFileIn } from "../edit-file.ts";
 import type {
   FileEntry,
   JobReading,
@@ -10,20 +13,20 @@ import type {
   Transfer,
   WorkspaceInfo,
 } from "../lasting-workspace.ts";
+import { withoutVariables, withVariables } from "../variables.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
+import { snapshotId } from "../workspace-name.ts";
 import { DockerWorkspace, type DockerWorkspaceMeans } from "./docker-workspace.ts";
 import { readJob, signalJob, startJob } from "./jobs.ts";
 import { containerName } from "./layout.ts";
 import { buildContainer } from "./make-workspace.ts";
 import { openPortForwards, type PortForwards } from "./ports.ts";
-import { writeRecord, type WorkspaceRecord } from "./record.ts";
-import { folderOf, type Shop } from "./shop.ts";
+import { readRecord, writeRecord, type WorkspaceRecord } from "./record.ts";
+import { folderOf, lockOf, type Shop } from "./shop.ts";
 import { findSnapshot, requireRecord, takeSnapshot } from "./snapshots.ts";
-import { download, editFile, listFiles, upload } from "./transfers.ts";
+import { download, listFiles, upload } from "./transfers.ts";
 
-/** What a command's environment must not be taken over by. */
-const FORBIDDEN_VARIABLE = /^(?:PATH|IFS|ENV|BASH_ENV|LD_.*|MYCELIUM_.*)$/;
-const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+type Change<T> = (record: WorkspaceRecord) => Promise<Result<T>> | Result<T>;
 
 /** A container that is kept. All that is known of it is in its record, for any process to read. */
 export class LastingDockerWorkspace extends DockerWorkspace implements LastingWorkspace {
@@ -48,23 +51,23 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
       limits: record.limits,
       network: record.network,
       ports: this.#forwards.list(),
-      forkedFrom: record.base,
+      forkedFrom: record.forkedFrom,
     };
   }
 
   start(): Promise<Result<void>> {
-    return this.#attempt(async () => {
+    return this.#change(async (record) => {
       if (await this.#isRunning()) return workspaceFailure(`${this.id} is running already`);
-      await this.#keep({ wanted: "running" });
+      await this.#keep(record, { wanted: "running" });
       await this.#shop.engine.startContainer(this.#container());
       return DONE;
     });
   }
 
   stop(): Promise<Result<void>> {
-    return this.#attempt(async () => {
-      if (!(await this.#isRunning())) return workspaceFailure(`${this.id} is stopped already`);
-      await this.#keep({ wanted: "stopped" });
+    return this.#change(async (record) => {
+      await this.#requireRunning();
+      await this.#keep(record, { wanted: "stopped" });
       await this.#shop.engine.stopContainer(this.#container());
       return DONE;
     });
@@ -99,24 +102,17 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
   }
 
   setEnv(variables: Readonly<Record<string, string>>): Promise<Result<void>> {
-    return this.#attempt(async () => {
-      const bad = Object.entries(variables).find(
-        ([name, value]) =>
-          !VARIABLE.test(name) || FORBIDDEN_VARIABLE.test(name) || value.includes("\0"),
-      );
-      if (bad !== undefined) return workspaceFailure(`the variable ${bad[0]} cannot be set`);
+    return this.#change(async (record) => {
       await this.#requireRunning();
-      return this.#keep({ variables: { ...this.#record().variables, ...variables } });
+      const all = withVariables(record.variables, variables);
+      return all.ok ? this.#keep(record, { variables: { ...all.value } }) : all;
     });
   }
 
   unsetEnv(names: readonly string[]): Promise<Result<void>> {
-    return this.#attempt(async () => {
+    return this.#change(async (record) => {
       await this.#requireRunning();
-      const left = Object.entries(this.#record().variables).filter(
-        ([name]) => !names.includes(name),
-      );
-      return this.#keep({ variables: Object.fromEntries(left) });
+      return this.#keep(record, { variables: { ...withoutVariables(record.variables, names) } });
     });
   }
 
@@ -128,7 +124,7 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
     path: string,
     edit: { readonly from: string; readonly to: string },
   ): Promise<Result<void>> {
-    return editFile(this, path, edit);
+    return editFileIn(this, path, edit);
   }
 
   listFiles(path: string): Promise<Result<readonly FileEntry[]>> {
@@ -144,23 +140,28 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
   }
 
   snapshot(name: string): Promise<Result<Snapshot>> {
-    return this.#attempt(() => takeSnapshot(this.#shop, this.#record(), name));
+    return this.#change((record) => takeSnapshot(this.#shop, record, name));
   }
 
-  restore(snapshot: string): Promise<Result<void>> {
-    return this.#attempt(async () => {
+  /** By the snapshot's id, or its name alone. */
+  restore(wanted: string): Promise<Result<void>> {
+    const snapshot = wanted.includes("@") ? wanted : snapshotId(this.id, wanted);
+    return this.#change(async (record) => {
       const found = await findSnapshot(this.#shop, snapshot);
       if (!found.ok) return found;
       if (found.value.snapshot.workspace !== this.id) {
         return workspaceFailure(`${snapshot} is not a snapshot of ${this.id}`, {
           hint: "fork it instead",
+          details: { reason: "not-own" },
         });
       }
       const variables = { ...found.value.variables };
       const at = { base: snapshot, standsOn: snapshot, variables, wanted: "running" } as const;
-      await this.#keep({ ...at, state: "restoring" });
+      const restoring = { ...record, ...at, state: "restoring" } as const;
+      await writeRecord(folderOf(this.#shop, this.id), restoring);
+      crashPoint("restore.intended");
       this.means.pool.end();
-      await finishRestore(this.#record(), this.#shop);
+      await finishRestore(restoring, this.#shop);
       return DONE;
     });
   }
@@ -176,8 +177,8 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
   }
 
   async closePort(guestPort: number): Promise<Result<void>> {
-    await this.#forwards.close(guestPort);
-    return DONE;
+    const wasOpen = await this.#forwards.close(guestPort);
+    return wasOpen ? DONE : workspaceFailure(`port ${guestPort} was not opened`);
   }
 
   override async destroy(): Promise<void> {
@@ -189,9 +190,20 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
     return requireRecord(this.#shop, this.id);
   }
 
-  async #keep(change: Partial<WorkspaceRecord>): Promise<Result<void>> {
-    await writeRecord(folderOf(this.#shop, this.id), { ...this.#record(), ...change });
+  async #keep(record: WorkspaceRecord, change: Partial<WorkspaceRecord>): Promise<Result<void>> {
+    await writeRecord(folderOf(this.#shop, this.id), { ...record, ...change });
     return DONE;
+  }
+
+  /** One change at a time, also of other processes. */
+  #change<T>(change: Change<T>): Promise<Result<T>> {
+    return this.#attempt(async () => {
+      this.#record();
+      using lock = await lockFile(lockOf(this.#shop, this.id));
+      const record = this.#record();
+      if (lock === null) return workspaceFailure(`another process is changing ${this.id}`);
+      return await change(record);
+    });
   }
 
   #container(): string {
@@ -222,12 +234,12 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
     return { id: this.id, pool: this.means.pool, env: () => this.means.env() };
   }
 
-  async #attempt<T>(act: () => Promise<Result<T>>): Promise<Result<T>> {
-    return this.#attemptOn("", act);
+  #attempt<T>(act: () => Promise<Result<T>>): Promise<Result<T>> {
+    return this.#attemptOn(this.id, act);
   }
 
   async #attemptOn<T>(path: string, act: () => Promise<Result<T>>): Promise<Result<T>> {
-    const tried = await this.onFile(path === "" ? this.id : path, act);
+    const tried = await this.onFile(path, act);
     return tried.ok ? tried.value : tried;
   }
 }
@@ -241,9 +253,17 @@ export function notRunning(): Refusal {
   });
 }
 
+/** Finishes what a killed process began; waits for one that lives. */
+export async function mendRestore(id: string, shop: Shop): Promise<void> {
+  using lock = await lockFile(lockOf(shop, id));
+  const record = readRecord(folderOf(shop, id));
+  if (lock !== null && record?.state === "restoring") await finishRestore(record, shop);
+}
+
 /** Makes the container anew from the snapshot that the record names; may be repeated. */
-export async function finishRestore(record: WorkspaceRecord, shop: Shop): Promise<void> {
+async function finishRestore(record: WorkspaceRecord, shop: Shop): Promise<void> {
   await shop.engine.removeContainer(containerName(shop.home, record.id));
+  crashPoint("restore.emptied");
   await buildContainer(record, shop);
   await writeRecord(folderOf(shop, record.id), { ...record, state: "ready" });
 }

@@ -1,25 +1,39 @@
 import { describe, expect, test } from "vitest";
 import { dockerRig, engine, isSkipped, whySkipped } from "../../../test/support/docker-rig.ts";
-import { findAgain, makeEmpty, valueOf } from "../../../test/support/docker-lasting-rig.ts";
-import { output } from "../../../test/support/workspace-rig.ts";
-import { describeFilesAndPorts } from "../lasting-docker-files.contract.ts";
-import { describeJobs } from "../lasting-docker-jobs.contract.ts";
-import { describeLife } from "../lasting-docker-life.contract.ts";
-import { describeSnapshots } from "../lasting-docker-snapshots.contract.ts";
+import { makeLasting, value } from "../../../test/support/lasting-rig.ts";
+import { describeLastingContract } from "../lasting.contract.ts";
 import { containerName } from "./layout.ts";
-import { readRecord, writeRecord } from "./record.ts";
-import { join } from "node:path";
 
 describe.skipIf(isSkipped)(`docker workspaces that are kept${whySkipped}`, () => {
-  const makeRig = (): ReturnType<typeof dockerRig> => dockerRig();
-  describeLife(makeRig);
-  describeJobs(makeRig);
-  describeFilesAndPorts(makeRig);
-  describeSnapshots(makeRig);
+  describeLastingContract("docker", () => dockerRig(), {
+    ownHostName: true,
+    networkNone: true,
+    limits: true,
+    // A container's memory cannot be had without CRIU, which Docker Engine has as an experiment only.
+    liveForks: false,
+    anyHostPort: true,
+    console: true,
+  });
+
+  test("its runtime's log says how it ended", async () => {
+    await using rig = await dockerRig();
+    const workspace = await makeLasting(rig, null);
+    const runtime = { source: "runtime", bytesMax: 1000 } as const;
+    expect(value(await workspace.logs(runtime))).toContain("running");
+    value(await workspace.stop());
+    expect(value(await workspace.logs(runtime))).toContain("exit code 0");
+  });
+
+  test("a command that cannot start makes no job", async () => {
+    await using rig = await dockerRig();
+    const workspace = await makeLasting(rig, null);
+    const command = ["/no/such/program"] as const;
+    expect(await workspace.startJob({ command, timeoutMs: 1000 })).toMatchObject({ ok: false });
+  });
 
   test("one whose container is gone is broken, says so, and can be removed", async () => {
     await using rig = await dockerRig();
-    const workspace = await makeEmpty(rig);
+    const workspace = await makeLasting(rig, null);
     await engine.removeContainer(containerName(rig.root, "one"));
     expect(await workspace.info()).toMatchObject({ state: "broken" });
     for (const act of [
@@ -32,25 +46,4 @@ describe.skipIf(isSkipped)(`docker workspaces that are kept${whySkipped}`, () =>
     await workspace.destroy();
     expect(await rig.provider.list()).toEqual([]);
   });
-
-  test.each([
-    ["before the container was removed", true],
-    ["after it", false],
-  ])(
-    "a restore that was cut off %s is finished by whoever finds the workspace",
-    async (_when, isThere) => {
-      await using rig = await dockerRig();
-      const workspace = await makeEmpty(rig);
-      await workspace.writeFile("note", "1");
-      valueOf(await workspace.snapshot("first"));
-      await workspace.writeFile("note", "2");
-      const folder = join(rig.root, "workspaces/one");
-      const record = readRecord(folder);
-      if (record === null) throw new Error("no record");
-      await writeRecord(folder, { ...record, state: "restoring", base: "one@first" });
-      if (!isThere) await engine.removeContainer(containerName(rig.root, "one"));
-      expect(await output(await findAgain(rig), "cat note")).toBe("1");
-      expect(readRecord(folder)).toMatchObject({ state: "ready", base: "one@first" });
-    },
-  );
 });

@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 
 /** Where things are in a container; the same in each. */
 export const GUEST = {
-  /** Nothing outside of it is reached by the paths of files and commands. */
-  root: "/workspace",
-  repository: "/workspace/repository",
-  context: "/workspace/context",
-  temporary: "/workspace/tmp",
-  home: "/workspace/home",
+  /** Nothing outside of these is reached by the paths of files and commands; parted by colons. */
+  roots: "/workspace:/home/worker",
+  repository: "/workspace",
+  home: "/home/worker",
+  context: "/home/worker/context",
+  temporary: "/home/worker/tmp",
   uid: 1000,
   gid: 1000,
   user: "worker",

@@ -3,7 +3,8 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Refusal, type Result } from "../../domain/failure.ts";
 import { systemClock, timestamp } from "../../lib/clock.ts";
-import { isWorkspaceId } from "../local-layout.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
+import { ID_RULE, isWorkspaceId } from "../local-layout.ts";
 import type { LastingRequest } from "../lasting-workspace.ts";
 import type { WorkspaceSeed } from "../workspace.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
@@ -29,16 +30,20 @@ export async function makeWorkspace(
   pool: GuestPool,
 ): Promise<Result<void>> {
   const { id, seed } = making;
-  if (!isWorkspaceId(id)) return workspaceFailure(`"${id}" cannot be the id of a workspace`);
+  if (!isWorkspaceId(id)) {
+    return workspaceFailure(`"${id}" cannot be the id of a workspace`, { hint: ID_RULE });
+  }
   const fault = seed === null ? null : findSeedFault(seed);
   if (fault !== null) return workspaceFailure(fault);
   const record = firstRecord(making, shop);
   const folder = folderOf(shop, id);
+  const isFork = making.base !== null;
   const begun = await orFailure(id, async () => {
     await checkLimits(record, shop.engine);
     mkdirSync(join(shop.home, "workspaces"), { recursive: true });
     mkdirSync(folder);
     await writeRecord(folder, record);
+    crashPoint(isFork ? "fork.recorded" : "workspace.recorded");
     return { ok: true, value: undefined };
   });
   if (!begun.ok) return begun;
@@ -47,6 +52,7 @@ export async function makeWorkspace(
     // Packing the seed and making the container do not wait for each other.
     const bundle = seed === null ? null : shop.seeds.bundleOf(seed);
     await buildContainer(record, shop, () => (isOurs = true));
+    crashPoint(isFork ? "fork.copied" : "workspace.built");
     const filled = await fill(making, shop, pool, await bundle);
     if (!filled.ok) return filled;
     await writeRecord(folder, { ...record, state: "ready" });
@@ -91,6 +97,7 @@ function firstRecord(making: Making, shop: Shop): WorkspaceRecord {
     wanted: "running",
     variables: { ...variables },
     base,
+    forkedFrom: base,
     standsOn: base,
   };
 }

@@ -32,7 +32,8 @@ sub pass {
 /** Ports of one workspace on this machine's loopback, as long as this process lives. */
 export interface PortForwards {
   open(guestPort: number, hostPort: number | undefined): Promise<Result<PortForward>>;
-  close(guestPort: number): Promise<void>;
+  /** Answers whether it was open. */
+  close(guestPort: number): Promise<boolean>;
   closeAll(): Promise<void>;
   list(): readonly PortForward[];
 }
@@ -43,12 +44,13 @@ export function openPortForwards(pool: GuestPool): PortForwards {
     { readonly server: Server; readonly hostPort: number; readonly sockets: Set<Socket> }
   >();
 
-  async function close(guestPort: number): Promise<void> {
+  async function close(guestPort: number): Promise<boolean> {
     const found = servers.get(guestPort);
-    if (found === undefined) return;
+    if (found === undefined) return false;
     servers.delete(guestPort);
     for (const socket of found.sockets) socket.destroy();
     await new Promise<void>((resolve) => found.server.close(() => resolve()));
+    return true;
   }
 
   return {
@@ -82,7 +84,7 @@ async function relay(pool: GuestPool, guestPort: number, socket: Socket): Promis
     await pool.use((guest) =>
       guest.run({
         ...USER,
-        cwd: GUEST.root,
+        cwd: GUEST.repository,
         command: ["perl", "-e", RELAY, String(guestPort)],
         env: {},
         // A caller that has said all still listens.

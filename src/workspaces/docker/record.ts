@@ -15,15 +15,18 @@ const recordSchema = z.object({
   version: z.literal(1),
   /**
    * `making` from before the container is made until it can be used; `restoring` from before it is
-   * removed until there is another: whoever finds that finishes it.
+   * removed until there is another: whoever finds that finishes it; `removing` from before anything
+   * is taken away.
    */
-  state: z.enum(["making", "restoring", "ready"]),
+  state: z.enum(["making", "restoring", "ready", "removing"]),
   /** What its owner wants; the engine may have stopped it all the same. */
   wanted: z.enum(["running", "stopped"]),
   /** What `setEnv` set. */
   variables: z.record(z.string(), z.string()),
-  /** The snapshot that its container was made from. */
+  /** The snapshot that its container was made from: by a fork, or by the last restore. */
   base: z.string().nullable(),
+  /** The snapshot that it was forked from. */
+  forkedFrom: z.string().nullable(),
   /** Where it is in the tree of snapshots: its base, or what was made of it last. */
   standsOn: z.string().nullable(),
   id: z.string(),

@@ -27,8 +27,8 @@ git init -q --template= --object-format="$format" -b "$branch" .
 printf '%s' "$MYCELIUM_SETTINGS" >> .git/config
 git "$@" bundle unbundle /dev/stdin > /dev/null
 mkdir -p .git/info
-[ ! -f ../context/.shallow ] || mv ../context/.shallow .git/shallow
-[ ! -f ../context/.exclude ] || mv ../context/.exclude .git/info/exclude
+[ ! -f ${GUEST.context}/.shallow ] || mv ${GUEST.context}/.shallow .git/shallow
+[ ! -f ${GUEST.context}/.exclude ] || mv ${GUEST.context}/.exclude .git/info/exclude
 git "$@" update-ref "refs/heads/$branch" "$commit"
 git "$@" read-tree -u --reset HEAD
 `;
@@ -54,7 +54,7 @@ export async function seedRepository(request: {
   ] as const) {
     const content = await readOptional(join(seed.gitDir, from));
     if (content === null || content.length === 0) continue;
-    const target = [GUEST.uid, GUEST.gid, GUEST.root, GUEST.context, to];
+    const target = [GUEST.uid, GUEST.gid, GUEST.roots, GUEST.context, to];
     await guest.write(target, [content], FILE_TIMEOUT_MS);
   }
   const tails = makeExecTails(16_384);
@@ -63,7 +63,7 @@ export async function seedRepository(request: {
   const ending = await guest.run({
     uid: GUEST.uid,
     gid: GUEST.gid,
-    root: GUEST.root,
+    roots: GUEST.roots,
     base: GUEST.repository,
     cwd: GUEST.repository,
     command: ["/bin/sh", "-c", SCRIPT, "seed", ...startedWith],

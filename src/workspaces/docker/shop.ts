@@ -26,6 +26,11 @@ export function folderOf({ home }: Pick<Shop, "home">, id: string): string {
   return join(home, "workspaces", id);
 }
 
+/** Held while a workspace is changed, by whichever process. */
+export function lockOf(shop: Pick<Shop, "home">, id: string): string {
+  return join(folderOf(shop, id), "lock");
+}
+
 /** Turns what the engine or the disk refuses into a failure; everything else thrown is a bug. */
 export async function orFailure<T>(id: string, act: () => Promise<Result<T>>): Promise<Result<T>> {
   try {

@@ -2,9 +2,10 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Refusal, type Result } from "../../domain/failure.ts";
 import { systemClock, timestamp } from "../../lib/clock.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
 import type { Snapshot } from "../lasting-workspace.ts";
-import { isWorkspaceId } from "../local-layout.ts";
-import { codeOf, workspaceFailure } from "../workspace-failure.ts";
+import { codeOf, failureWith, workspaceFailure } from "../workspace-failure.ts";
+import { isWorkspaceName, NAME_RULE, snapshotId } from "../workspace-name.ts";
 import { containerName, LABELS, snapshotImage } from "./layout.ts";
 import { readRecord, writeRecord, type WorkspaceRecord } from "./record.ts";
 import { folderOf, type Shop } from "./shop.ts";
@@ -22,9 +23,10 @@ export interface StoredSnapshot {
 export async function listSnapshots(shop: Shop): Promise<readonly StoredSnapshot[]> {
   const images = await shop.engine.listImages({ [LABELS.home]: shop.home });
   const found = images.filter((labels) => labels[LABELS.snapshot] !== undefined);
-  const bases = (await listRecords(shop)).map(({ base }) => base);
+  const records = await listRecords(shop);
+  const bases = records.filter(({ state }) => state !== "removing").map((it) => it.standsOn);
   const parents = found.map((labels) => labels[LABELS.parent] ?? "");
-  return found.map((labels) => {
+  const snapshots = found.map((labels) => {
     const id = labels[LABELS.snapshot] ?? "";
     const [workspace = "", name = ""] = id.split("@");
     const parent = labels[LABELS.parent] ?? "";
@@ -39,12 +41,23 @@ export async function listSnapshots(shop: Shop): Promise<readonly StoredSnapshot
     };
     return { snapshot, variables: decode(labels[LABELS.variables] ?? "") };
   });
+  return snapshots.toSorted(
+    ({ snapshot: one }, { snapshot: other }) =>
+      one.createdAt.localeCompare(other.createdAt) || one.id.localeCompare(other.id),
+  );
 }
 
 export async function findSnapshot(shop: Shop, id: string): Promise<Result<StoredSnapshot>> {
   const found = (await listSnapshots(shop)).find(({ snapshot }) => snapshot.id === id);
   if (found !== undefined) return { ok: true, value: found };
-  return workspaceFailure(`there is no snapshot ${id}`, { details: { snapshot: id } });
+  return missingSnapshot(id);
+}
+
+export function missingSnapshot(id: string): Result<never> {
+  return failureWith("workspace-missing", `there is no snapshot ${JSON.stringify(id)}`, {
+    hint: "`mycelium workspace snapshot list` shows what there is",
+    details: { snapshot: id },
+  });
 }
 
 /** Freezes a workspace's files under a name, and moves the workspace on to it in the tree. */
@@ -53,17 +66,17 @@ export async function takeSnapshot(
   record: WorkspaceRecord,
   name: string,
 ): Promise<Result<Snapshot>> {
-  if (!isWorkspaceId(name)) return workspaceFailure(`"${name}" cannot be a snapshot's name`);
-  const id = `${record.id}@${name}`;
+  if (!isWorkspaceName(name)) {
+    return workspaceFailure(`${JSON.stringify(name)} cannot name a snapshot`, { hint: NAME_RULE });
+  }
+  const id = snapshotId(record.id, name);
   const all = await listSnapshots(shop);
   if (all.some(({ snapshot }) => snapshot.id === id)) {
-    return workspaceFailure(`there is a snapshot ${id} already`, {
+    return failureWith("workspace-exists", `there is a snapshot ${id} already`, {
       hint: "choose another name, or delete it first",
     });
   }
-  const parent = all.some(({ snapshot }) => snapshot.id === record.standsOn)
-    ? record.standsOn
-    : record.base;
+  const parent = record.standsOn;
   const createdAt = timestamp(systemClock);
   await shop.engine.commitContainer(
     containerName(shop.home, record.id),
@@ -76,11 +89,12 @@ export async function takeSnapshot(
       [LABELS.variables]: encode(record.variables),
     },
   );
+  crashPoint("snapshot.copied");
   await writeRecord(folderOf(shop, record.id), { ...record, standsOn: id });
   const { id: workspace } = record;
   return {
     ok: true,
-    value: { id, name, workspace, parent, createdAt, live: false, references: 0 },
+    value: { id, name, workspace, parent, createdAt, live: false, references: 1 },
   };
 }
 
@@ -89,11 +103,12 @@ export async function deleteSnapshot(shop: Shop, id: string): Promise<Result<voi
   if (!found.ok) return found;
   const { references } = found.value.snapshot;
   if (references > 0) {
-    return workspaceFailure(`${id} is in use: ${references} stand on it`, {
-      details: { snapshot: id, references },
-      hint: "remove the workspaces and snapshots that were made from it first",
+    return workspaceFailure(`${references} workspaces or snapshots stand on ${id}`, {
+      details: { reason: "in-use", snapshot: id, references },
+      hint: "destroy the workspaces and delete the snapshots that stand on it first",
     });
   }
+  crashPoint("snapshot.removing");
   await shop.engine.removeImage(snapshotImage(shop.home, id));
   return { ok: true, value: undefined };
 }

@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
-import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import type { Result } from "../../domain/failure.ts";
 import type { FileEntry, Transfer } from "../lasting-workspace.ts";
 import type { Workspace } from "../workspace.ts";
+import { openHostFile, replaceHostFile } from "../host-file.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { fileOf } from "./docker-workspace.ts";
 import { decodeList } from "./frames.ts";
 import type { GuestPool } from "./guest-pool.ts";
 
 const TIMEOUT_MS = 3_600_000;
-const EDIT_BYTES_MAX = 32 * 1024 * 1024;
 
 /** A host's file into the container, in pieces; the hash is what the container makes of it. */
 export async function upload(
@@ -17,7 +17,10 @@ export async function upload(
   pool: GuestPool,
   { hostPath, path }: { readonly hostPath: string; readonly path: string },
 ): Promise<Result<Transfer>> {
-  const content = createReadStream(hostPath) as AsyncIterable<Buffer>;
+  const source = await openHostFile(hostPath);
+  if (!source.ok) return source;
+  await using file = source.value;
+  const content = file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>;
   await pool.use((guest) => guest.write(fileOf(path), content, TIMEOUT_MS));
   const { ending, stdout, stderr } = await workspace.exec({
     command: ["/bin/sh", "-c", 'sha256sum < "$1" && wc -c < "$1"', "hash", path],
@@ -30,38 +33,35 @@ export async function upload(
   return workspaceFailure(`${path} was written but not read again: ${stderr.text.trim()}`);
 }
 
-/** A file of the container to the host, in pieces, replacing what is there; hashed as it arrives. */
-export async function download(
+/** A file of the container to the host, in pieces; hashed as it arrives. */
+export function download(
   pool: GuestPool,
   { hostPath, path }: { readonly hostPath: string; readonly path: string },
 ): Promise<Result<Transfer>> {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  const file = openSync(hostPath, "w");
-  try {
+  return replaceHostFile(hostPath, async (file) => {
+    const hash = createHash("sha256");
+    let bytes = 0;
     const asked = [...fileOf(path), -1, 0, -1];
     let trouble: unknown;
-    await pool
-      .use((guest) =>
-        guest.read("R", asked, TIMEOUT_MS, (piece) => {
-          if (trouble !== undefined) return;
-          try {
-            writeSync(file, piece);
-            hash.update(piece);
-            bytes += piece.length;
-          } catch (error) {
-            trouble = error;
-            guest.end();
-          }
-        }),
-      )
-      .catch((error: unknown) => {
-        throw trouble ?? error;
-      });
+    const take = (piece: Buffer, guest: { end(): void }): void => {
+      if (trouble !== undefined) return;
+      try {
+        for (let at = 0; at < piece.length;) at += writeSync(file.fd, piece, at);
+        hash.update(piece);
+        bytes += piece.length;
+      } catch (error) {
+        trouble = error;
+        guest.end();
+      }
+    };
+    try {
+      await pool.use((guest) => guest.read("R", asked, TIMEOUT_MS, (piece) => take(piece, guest)));
+    } catch (error) {
+      if (trouble === undefined) throw error;
+      return workspaceFailure(`${hostPath} could not be written`, { cause: trouble });
+    }
     return { ok: true, value: { bytes, sha256: hash.digest("hex") } };
-  } finally {
-    closeSync(file);
-  }
+  });
 }
 
 export async function listFiles(
@@ -90,26 +90,4 @@ function entriesIn(piece: Buffer): readonly FileEntry[] {
       modifiedMs: Number(seconds) * 1000,
     };
   });
-}
-
-/** Replaces the only occurrence. */
-export async function editFile(
-  workspace: Workspace,
-  path: string,
-  { from, to }: { readonly from: string; readonly to: string },
-): Promise<Result<void>> {
-  const read = await workspace.readFile(path, { bytesMax: EDIT_BYTES_MAX });
-  if (!read.ok) return read;
-  const text = read.value.toString("utf8");
-  if (!Buffer.from(text).equals(read.value)) {
-    return workspaceFailure(`${path}: is not UTF-8`, { details: { path, reason: "not-text" } });
-  }
-  const parts = from === "" ? [] : text.split(from);
-  if (parts.length !== 2) {
-    const times = Math.max(parts.length - 1, 0);
-    return workspaceFailure(`${path}: the text to replace is there ${times} times, not once`, {
-      details: { path, reason: times === 0 ? "no-match" : "several-matches", times },
-    });
-  }
-  return workspace.writeFile(path, parts.join(to));
 }

@@ -36,6 +36,24 @@ export function baseLayerName(seed: WorkspaceSeed): string {
   return `base-${createHash("sha256").update(what).digest("hex").slice(0, 40)}`;
 }
 
+/** What a sandbox stands on that nothing seeds. */
+export const EMPTY_LAYER = "base-empty";
+
+export async function ensureEmptyLayer(home: SandboxHome): Promise<Result<void>> {
+  const layer = join(home.layers, EMPTY_LAYER);
+  if (existsSync(layer)) {
+    touch(layer);
+    return { ok: true, value: undefined };
+  }
+  const folder = join(home.layers, `.new-${randomUUID()}`);
+  const parts = TREE.map((part) => join(folder, part));
+  for (const part of parts) mkdirSync(part, { recursive: true });
+  giveAwayTree(parts);
+  renameUnlessThere(folder, layer);
+  await removeFolder(folder, REMOVE_TIMEOUT_MS);
+  return { ok: true, value: undefined };
+}
+
 /** Checkouts that are being made by this process. */
 const making = new Map<string, Promise<Result<void>>>();
 

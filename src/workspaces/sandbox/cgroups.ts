@@ -1,4 +1,12 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../lib/clock.ts";
 import { exists } from "../local-layout.ts";
@@ -23,6 +31,8 @@ export interface SandboxCgroups {
   join(): readonly string[];
   /** Makes a group for one command and answers the files to write `0` to, to be in all groups. */
   enter(commandId: string): readonly string[];
+  /** The pids in a command's group. */
+  members(commandId: string): readonly number[];
   /** Ends everything in a command's group, whatever it did to hide, and removes the group. */
   end(commandId: string): Promise<void>;
   /** Ends everything in all groups, and removes them. */
@@ -63,6 +73,7 @@ export function openCgroups(name: string, limits: WorkspaceLimits | null): Sandb
       );
       return folders.map((folder) => join(folder, "cgroup.procs"));
     },
+    members: (commandId) => (tracking === undefined ? [] : pidsIn(commandFolder(commandId))),
     end: async (commandId) => {
       if (tracking !== undefined) await endGroup(commandFolder(commandId));
     },
@@ -115,6 +126,8 @@ function findMount(mounts: readonly string[], names: string): string | null {
 function prepare(hierarchy: Hierarchy): readonly Hierarchy[] {
   const folder = join(hierarchy.folder, OWN_FOLDER);
   if (!tries(() => mkdirSync(folder, { recursive: true }))) return [];
+  // Another user may have made it.
+  if (!tries(() => accessSync(folder, constants.W_OK))) return [];
   if (hierarchy.version === 1) return [hierarchy];
   const controllers = CONTROLLERS.filter((name) =>
     [hierarchy.folder, folder].every((at) =>
@@ -164,9 +177,12 @@ async function endGroup(folder: string): Promise<void> {
 }
 
 function killEach(folder: string): void {
-  for (const line of readText(join(folder, "cgroup.procs")).split("\n")) {
-    if (/^[1-9]\d*$/.test(line)) tries(() => process.kill(Number(line), "SIGKILL"));
-  }
+  for (const pid of pidsIn(folder)) tries(() => process.kill(pid, "SIGKILL"));
+}
+
+function pidsIn(folder: string): readonly number[] {
+  const lines = readText(join(folder, "cgroup.procs")).split("\n");
+  return lines.flatMap((line) => (/^[1-9]\d*$/.test(line) ? Number(line) : []));
 }
 
 /** Whoever waited outside for what ran inside may take a moment longer to go. */

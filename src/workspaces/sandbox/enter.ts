@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { resolve } from "node:path/posix";
+import type { Readable } from "node:stream";
 import { runProcess, type ProcessOutput, type ProcessResult } from "../../lib/process.ts";
 import type { WorkspaceLimits } from "../workspace.ts";
 import type { SandboxCgroups } from "./cgroups.ts";
@@ -12,12 +13,14 @@ export interface EnterRequest {
   readonly running: RunningRecord;
   readonly cgroups: SandboxCgroups;
   readonly limits: WorkspaceLimits;
+  /** By this its processes are known; made up where it is left out. */
+  readonly commandId?: string | undefined;
   readonly command: readonly [string, ...string[]];
   /** Must lie inside once its links are followed; the repository where it is left out. */
   readonly cwd?: string | undefined;
   /** The whole environment of the command. */
   readonly env: Readonly<Record<string, string>>;
-  readonly stdin?: string | Buffer | undefined;
+  readonly stdin?: string | Buffer | Readable | undefined;
   readonly timeoutMs: number;
   readonly outputBytesMax: number;
   readonly onOutput?: ((stream: "stdout" | "stderr", chunk: Buffer) => void) | undefined;
@@ -59,7 +62,7 @@ exec "$@"
  * host's programs on the way, and none stands in a command line.
  */
 export async function enter(request: EnterRequest): Promise<ProcessResult> {
-  const commandId = randomUUID();
+  const { commandId = randomUUID() } = request;
   const groups = request.cgroups.enter(commandId);
   const { stdin, signal } = request;
   const announced = hearAnnouncement(commandId, request.onOutput);
@@ -159,14 +162,28 @@ function kilobytes(memoryMb: number | undefined): string {
   return memoryMb === undefined ? "" : String(Math.floor(memoryMb * 1024));
 }
 
-/** Only who may do everything in the outer user namespace may enter the others. */
-function namespaces({ initPid, monitorPid, isOffline }: RunningRecord): readonly string[] {
-  const nsenter = findProgram("nsenter") ?? "nsenter";
-  const network = isOffline ? ["--net"] : [];
-  const all = ["--mount", "--pid", ...network, "--ipc", "--uts", "--cgroup", "--user"];
-  const into = [nsenter, `--target=${initPid}`, ...all];
+function namespaces(running: RunningRecord): readonly string[] {
   const id = String(INSIDE_UID);
-  if (outsideUser().isRoot) return [...into, `--setuid=${id}`, `--setgid=${id}`, "--"];
+  const network = running.isOffline ? ["--net"] : [];
+  const all = ["--mount", "--pid", ...network, "--ipc", "--uts", "--cgroup", "--user"];
+  return nsenterArguments(running, all, [`--setuid=${id}`, `--setgid=${id}`]);
+}
+
+/** A program started behind this one's arguments keeps its files and user, and has that network. */
+export function networkOf(running: RunningRecord): readonly string[] {
+  if (!running.isOffline) return [];
+  return nsenterArguments(running, outsideUser().isRoot ? ["--net"] : ["--user", "--net"], []);
+}
+
+/** Only who may do everything in the outer user namespace may enter the others. */
+function nsenterArguments(
+  { initPid, monitorPid }: RunningRecord,
+  wanted: readonly string[],
+  identity: readonly string[],
+): readonly string[] {
+  const nsenter = findProgram("nsenter") ?? "nsenter";
+  const into = [nsenter, `--target=${initPid}`, ...wanted];
+  if (outsideUser().isRoot) return [...into, ...identity, "--"];
   // Without root, this process's own user is the one inside already.
   const keep = "--preserve-credentials";
   return [nsenter, `--target=${monitorPid}`, "--user", keep, "--", ...into, keep, "--"];

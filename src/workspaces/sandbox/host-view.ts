@@ -1,59 +1,50 @@
-import { lstatSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { exists } from "../local-layout.ts";
 import { codeOf } from "../workspace-failure.ts";
 import { INSIDE_UID } from "./layout.ts";
 
 /** The host's programs and libraries; links to `/usr` where the host has them so. */
 const TOOLS = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
-/** Of the host's `/etc` only what programs need to start, to trust and to tell the time. */
-const SHARED_ETC = [
-  "alternatives",
+/** Small files of the host's `/etc` that programs need to trust and to tell the time; copied. */
+const COPIED_ETC = [
   "ca-certificates.conf",
-  "ld.so.cache",
-  "ld.so.conf",
-  "ld.so.conf.d",
   "localtime",
   "mime.types",
   "nsswitch.conf",
-  "pki/tls/certs",
   "protocols",
   "services",
-  "ssl/certs",
   "ssl/openssl.cnf",
 ];
+const COPIED_BYTES_MAX = 1024 * 1024;
 
-/** Arguments for bubblewrap that show the host's tools, read-only, and nothing else of the host. */
-export function hostViewArguments(): readonly string[] {
+/** What is large or has many files; shown from where it is. Each costs a mount at every start. */
+const SHARED_ETC_FOLDERS = ["alternatives", "pki/tls/certs", "ssl/certs"];
+const SHARED_ETC_FILES = ["ld.so.cache"];
+
+/** Arguments for bubblewrap that show the host's tools, read-only. */
+export function toolArguments(): readonly string[] {
   const tools = TOOLS.flatMap((path) => {
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (found === undefined) return [];
     return found.isSymbolicLink() ? ["--symlink", readlinkSync(path), path] : readOnly(path);
   });
-  const etc = SHARED_ETC.map((name) => `/etc/${name}`).flatMap((path) => {
-    if (!exists(path)) return [];
-    return ["--ro-bind-try", realOrSame(path), path];
-  });
-  return [...readOnly("/usr"), ...tools, ...etc];
+  return [...readOnly("/usr"), ...tools];
 }
 
 function readOnly(path: string): readonly string[] {
   return ["--ro-bind", path, path];
 }
 
-function realOrSame(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    if (codeOf(error) === "") throw error;
-    return path;
-  }
-}
-
-const ETC_FILES = ["passwd", "group", "hosts", "hostname", "machine-id", "resolv.conf"];
-
-/** Writes a sandbox's own files of `/etc`. */
+/** Writes a sandbox's own `/etc`, with places for what is shown in it from the host's. */
 export function writeEtc(
   folder: string,
   { hostname, machineId }: { readonly hostname: string; readonly machineId: string },
@@ -65,21 +56,30 @@ export function writeEtc(
     "hosts": `127.0.0.1 localhost ${hostname}\n::1 localhost ip6-localhost\n`,
     "hostname": `${hostname}\n`,
     "machine-id": `${machineId}\n`,
-    "resolv.conf": readOptional("/etc/resolv.conf"),
   };
-  for (const name of ETC_FILES) writeFileSync(join(folder, name), contents[name] ?? "");
+  for (const name of SHARED_ETC_FOLDERS) mkdirSync(join(folder, name), { recursive: true });
+  for (const name of SHARED_ETC_FILES) writeFileSync(join(folder, name), "");
+  for (const [name, text] of Object.entries(contents)) writeFileSync(join(folder, name), text);
+  for (const name of ["resolv.conf", ...COPIED_ETC])
+    copyIfThere(`/etc/${name}`, join(folder, name));
 }
 
-/** Arguments for bubblewrap that show those files, from where they lie when it starts. */
+/** Arguments for bubblewrap that show that folder, from where it lies when it starts. */
 export function etcArguments(folder: string): readonly string[] {
-  return ETC_FILES.flatMap((name) => ["--ro-bind", join(folder, name), `/etc/${name}`]);
+  const shared = [...SHARED_ETC_FOLDERS, ...SHARED_ETC_FILES].flatMap((name) => {
+    const path = `/etc/${name}`;
+    return existsSync(path) ? ["--ro-bind-try", path, path] : [];
+  });
+  return ["--ro-bind", folder, "/etc", ...shared];
 }
 
-function readOptional(path: string): string {
+/** Through its links; nothing where it is missing, or no small file. */
+function copyIfThere(from: string, to: string): void {
+  const found = statSync(from, { throwIfNoEntry: false });
+  if (found?.isFile() !== true || found.size > COPIED_BYTES_MAX) return;
   try {
-    return readFileSync(path, "utf8");
+    writeFileSync(to, readFileSync(from));
   } catch (error) {
     if (codeOf(error) === "") throw error;
-    return "";
   }
 }

@@ -24,6 +24,8 @@ export interface SandboxHome {
   readonly snapshots: string;
   /** Held while layers that nobody stands on are removed. */
   readonly lock: string;
+  /** Held while somebody begins to stand on a snapshot, or removes one. */
+  readonly snapshotLock: string;
 }
 
 export function homeAt(root: string): SandboxHome {
@@ -33,16 +35,13 @@ export function homeAt(root: string): SandboxHome {
     layers: join(root, "layers"),
     snapshots: join(root, "snapshots"),
     lock: join(root, "layers.lock"),
+    snapshotLock: join(root, "snapshots.lock"),
   };
 }
 
-/** One sandbox on the host. Nothing here but `upper` can be written to from inside. */
+/** One sandbox on the host. Nothing here but its own layer can be written to from inside. */
 export interface SandboxLayout {
   readonly folder: string;
-  /** The only layer of its own: what was written since the last snapshot. */
-  readonly upper: string;
-  /** The overlay's scratch folder. */
-  readonly work: string;
   /** Its own small files of `/etc`. */
   readonly etc: string;
   /** What a clone is made of: configuration, private excludes, the list of borrowed objects. */
@@ -53,27 +52,52 @@ export interface SandboxLayout {
   readonly outbox: string;
   /** What it is, written before anything is made. */
   readonly record: string;
-  /** Written last: a sandbox without it is half made. */
-  readonly ready: string;
   /** Who holds its namespaces, while it runs. */
   readonly running: string;
-  /** What its start complained of. */
+  /** What its last start complained of. */
+  readonly complaints: string;
+  /** What happened to it, a line each. */
   readonly log: string;
+  /** Of background commands: one folder each. */
+  readonly jobs: string;
+  /** Says that a snapshot holds its processes. */
+  readonly held: string;
+  /** Held by whoever changes it. */
+  readonly lock: string;
+}
+
+/** The only layer of a sandbox's own: what was written since its last snapshot. */
+export interface OwnLayer {
+  readonly upper: string;
+  /** The overlay's scratch folder. */
+  readonly work: string;
+}
+
+const OWN_LAYER = /^(?:upper|work)-/;
+
+export function ownLayer({ folder }: Pick<SandboxLayout, "folder">, generation: string): OwnLayer {
+  return { upper: join(folder, `upper-${generation}`), work: join(folder, `work-${generation}`) };
+}
+
+/** Whether a name in a sandbox's folder is that of an own layer, of any generation. */
+export function isOwnLayer(name: string): boolean {
+  return OWN_LAYER.test(name);
 }
 
 export function sandboxAt(home: SandboxHome, id: string): SandboxLayout {
   const folder = join(home.workspaces, id);
   return {
     folder,
-    upper: join(folder, "upper"),
-    work: join(folder, "work"),
     etc: join(folder, "etc"),
     seed: join(folder, "seed"),
     mounts: join(folder, "mounts"),
     outbox: join(folder, "outbox"),
     record: join(folder, "record.json"),
-    ready: join(folder, "ready"),
     running: join(folder, "running.json"),
-    log: join(folder, "runtime.log"),
+    complaints: join(folder, "runtime.log"),
+    log: join(folder, "log"),
+    jobs: join(folder, "jobs"),
+    held: join(folder, "held"),
+    lock: join(folder, "lock"),
   };
 }

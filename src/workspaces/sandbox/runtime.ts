@@ -1,16 +1,21 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readlinkSync, rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
-import { systemClock } from "../../lib/clock.ts";
-import { tryLockFile, type FileLock } from "../../lib/file-lock.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
+import { lockFile, tryLockFile } from "../../lib/file-lock.ts";
 import { endIdentified, endMarkedProcesses, isAlive } from "../../lib/process.ts";
-import { codeOf, workspaceFailure } from "../workspace-failure.ts";
+import { appendEvent } from "../event-log.ts";
+import { exists } from "../local-layout.ts";
+import { removeFolder } from "../remove-folder.ts";
+import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import { objectFolders } from "./base-layer.ts";
 import { openCgroups, type SandboxCgroups } from "./cgroups.ts";
-import type { SandboxHome, SandboxLayout } from "./layout.ts";
+import { membersOf, releaseHeld } from "./members.ts";
+import { isOwnLayer, ownLayer, type SandboxHome, type SandboxLayout } from "./layout.ts";
 import { settleSnapshot } from "./snapshot-files.ts";
 import {
+  limitsOf,
   readRecord,
   readRunning,
   writeRunning,
@@ -25,61 +30,88 @@ export interface SandboxPlace {
   readonly layout: SandboxLayout;
 }
 
-/** Nobody starts a sandbox while this is held. `null` where somebody else holds it for too long. */
-export async function lockStart(layout: SandboxLayout): Promise<FileLock | null> {
-  const path = join(layout.folder, "start.lock");
-  const deadline = systemClock.monotonic() + LOCK_TIMEOUT_MS;
-  for (;;) {
-    const lock = tryLockFile(path);
-    if (lock !== null || systemClock.monotonic() > deadline) return lock;
-    await systemClock.sleep(LOCK_PAUSE_MS);
-  }
+const REMOVE_TIMEOUT_MS = 300_000;
+
+/** Lets one at a time change a sandbox, also of other processes. */
+export async function changing<T>(
+  { id, layout }: SandboxPlace,
+  change: () => Promise<Result<T>> | Result<T>,
+): Promise<Result<T>> {
+  if (!exists(layout.folder)) return missing(id);
+  using lock = await lockFile(layout.lock);
+  if (lock !== null) return await change();
+  return exists(layout.folder)
+    ? workspaceFailure(`another process is changing ${id}`)
+    : missing(id);
 }
 
-const LOCK_TIMEOUT_MS = 30_000;
-const LOCK_PAUSE_MS = 10;
+export function missing(id: string): Result<never> {
+  return failureWith("workspace-missing", `there is no workspace ${id} any more`);
+}
 
-/** Its init and the program that init waits for. */
-const OWN_PROCESSES = 2;
+/** Its record, where it is whole and nobody stopped it. */
+export function wantedRunning({ id, layout }: SandboxPlace): Result<SandboxRecord> {
+  const record = readRecord(layout);
+  if (record === null || record.state === "removing") return missing(id);
+  if (record.wanted === "running") return { ok: true, value: record };
+  return failureWith("workspace-stopped", `VM must be Running: ${id} is stopped`, {
+    hint: `\`mycelium workspace start ${id}\``,
+  });
+}
 
-/** The sandbox's namespaces, started where nobody holds them. Several processes may ask at once. */
+/**
+ * The sandbox's namespaces, started where nobody holds them, unless it was stopped on purpose.
+ * Several processes may ask at once.
+ */
 export async function ensureRunning(
   place: SandboxPlace,
   cgroups: SandboxCgroups,
 ): Promise<Result<RunningRecord>> {
+  const wanted = wantedRunning(place);
+  if (!wanted.ok) return wanted;
   const before = findRunning(place.layout);
-  if (before !== null) return { ok: true, value: before };
-  const lock = await lockStart(place.layout);
-  if (lock === null) return workspaceFailure(`${place.id} is being started by somebody else`);
-  try {
-    const now = findRunning(place.layout);
-    return now === null ? await start(place, cgroups) : { ok: true, value: now };
-  } finally {
-    lock[Symbol.dispose]();
+  if (before !== null) {
+    await releaseAbandoned(place.layout, before);
+    return { ok: true, value: before };
   }
+  return changing(place, async () => {
+    const record = wantedRunning(place);
+    if (!record.ok) return record;
+    const now = findRunning(place.layout);
+    return now === null ? startLocked(place, cgroups) : { ok: true, value: now };
+  });
 }
 
-async function start(
-  { home, layout, id }: SandboxPlace,
+/** Who snapshots a busy sandbox holds its processes, and may have been killed meanwhile. */
+async function releaseAbandoned(layout: SandboxLayout, running: RunningRecord): Promise<void> {
+  if (!exists(layout.held)) return;
+  using lock = tryLockFile(layout.lock);
+  if (lock !== null) await releaseHeld(layout, running);
+}
+
+/** Starts what does not run. The sandbox's lock is held, or nobody else knows of it. */
+export async function startLocked(
+  place: SandboxPlace,
   cgroups: SandboxCgroups,
+  { isNew = false }: { readonly isNew?: boolean } = {},
 ): Promise<Result<RunningRecord>> {
-  // Two sandboxes on one upper layer would spoil it, so that nobody may be left of an earlier start.
-  await endMarkedProcesses(sandboxMarker(layout.folder));
-  settleSnapshot(home, id);
+  const { home, layout, id } = place;
+  if (!isNew) {
+    // Two sandboxes on one layer would spoil it, so that nobody may be left of an earlier start.
+    await endSandbox(layout);
+    settleSnapshot(home, id);
+    await removeGivenUp(layout);
+  }
   const record = readRecord(layout);
-  if (record === null) return workspaceFailure(`${id} is not there any more`);
-  const folder = `workspaces/${id}`;
+  if (record === null) return missing(id);
   const [first, ...others] = record.layers.map((name) => `layers/${name}`);
   if (first === undefined) return workspaceFailure(`${id} stands on no layer`);
+  const folder = `workspaces/${id}`;
+  const own = ownLayer({ folder }, record.generation);
   const started = await startSandbox(
     {
       root: home.root,
-      tree: {
-        kind: "layers",
-        lower: [first, ...others],
-        upper: `${folder}/upper`,
-        work: `${folder}/work`,
-      },
+      tree: { kind: "layers", lower: [first, ...others], ...own },
       etc: `${folder}/etc`,
       seedFiles: record.seed === null ? null : `${folder}/seed`,
       objects: record.seed === null ? [] : objectFolders(record.seed.gitDir),
@@ -89,55 +121,49 @@ async function start(
     },
     layout,
   );
+  crashPoint("sandbox.started");
   if (started.ok) writeRunning(layout, started.value);
+  else appendEvent(layout.log, `did not start: ${started.failure.message}`);
   return started;
 }
 
-/** Who holds the namespaces now, or `null`. */
+/** Own layers of which the record knows nothing any more. */
+async function removeGivenUp(layout: SandboxLayout): Promise<void> {
+  const record = readRecord(layout);
+  if (record === null) return;
+  const { upper, work } = ownLayer(layout, record.generation);
+  for (const name of readdirSync(layout.folder).filter(isOwnLayer)) {
+    const path = join(layout.folder, name);
+    if (path !== upper && path !== work) await removeFolder(path, REMOVE_TIMEOUT_MS);
+  }
+}
+
+/** Who holds the namespaces now, or `null`: without who waits for it outside, it is as good as gone. */
 export function findRunning(layout: SandboxLayout): RunningRecord | null {
   const running = readRunning(layout);
-  return running !== null && isAlive(running.initPid, running.initIdentity) ? running : null;
+  if (running === null || !isAlive(running.initPid, running.initIdentity)) return null;
+  return isAlive(running.monitorPid, running.monitorIdentity) ? running : null;
 }
 
 /**
- * Ends everything that runs in a sandbox, also where its start was never recorded, and answers how
- * many processes there were beside its own.
+ * Ends everything that runs in a sandbox or for it, also where its start was never recorded, and
+ * answers how many processes there were beside its own.
  */
 export async function endSandbox(layout: SandboxLayout): Promise<number> {
-  const running = findRunning(layout);
+  const running = readRunning(layout);
   let count = 0;
-  if (running !== null) {
-    count = countOthers(running);
+  if (running !== null && isAlive(running.initPid, running.initIdentity)) {
+    count = membersOf(running).length;
     await endIdentified(running.initPid, running.initIdentity);
   }
   await endMarkedProcesses(sandboxMarker(layout.folder));
   rmSync(layout.running, { force: true });
+  rmSync(layout.held, { force: true });
   return count;
-}
-
-/** How many processes there are in a running sandbox, beside its own. */
-export function countOthers(running: RunningRecord): number {
-  return Math.max(0, countMembers(running.initPid) - OWN_PROCESSES);
-}
-
-function countMembers(initPid: number): number {
-  const namespace = namespaceOf(String(initPid));
-  if (namespace === null) return 0;
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.filter((pid) => namespaceOf(pid) === namespace).length;
-}
-
-function namespaceOf(pid: string): string | null {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/pid`);
-  } catch (error) {
-    if (codeOf(error) === "") throw error;
-    return null;
-  }
 }
 
 /** The control groups of a sandbox; `null` finds those that are there. */
 export function cgroupsOf(layout: SandboxLayout, record: SandboxRecord | null): SandboxCgroups {
   const name = createHash("sha256").update(layout.folder).digest("hex").slice(0, 32);
-  return openCgroups(name, record?.limits ?? null);
+  return openCgroups(name, record === null ? null : limitsOf(record));
 }

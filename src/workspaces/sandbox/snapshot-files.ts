@@ -1,16 +1,12 @@
-import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { exists } from "../local-layout.ts";
+import { exists, isWorkspaceId } from "../local-layout.ts";
 import { codeOf } from "../workspace-failure.ts";
-import { sandboxAt, type SandboxHome } from "./layout.ts";
+import { isWorkspaceName } from "../workspace-name.ts";
+import { ownLayer, sandboxAt, type SandboxHome, type SandboxLayout } from "./layout.ts";
 import { giveAway } from "./outside-user.ts";
-import {
-  readRecord,
-  readSnapshot,
-  writeRecord,
-  writeSnapshot,
-  type SnapshotRecord,
-} from "./record.ts";
+import { readRecord, readSnapshot, writeRecord, type SnapshotRecord } from "./record.ts";
 
 export function snapshotFile(home: SandboxHome, id: string): string {
   return join(home.snapshots, `${id}.json`);
@@ -24,40 +20,44 @@ export function listSnapshotRecords(home: SandboxHome): readonly SnapshotRecord[
   });
 }
 
-/** Whether its layer was frozen. */
+/** Whether its layer is there, all of it. */
 export function isMade(home: SandboxHome, snapshot: SnapshotRecord): boolean {
   return exists(join(home.layers, snapshot.layers[0]));
 }
 
-/**
- * Freezes the upper layer of a sandbox that does not run: its folder is moved, however much is in
- * it. Recorded first; `settleSnapshot` goes on where this process dies on the way.
- */
-export function freeze(home: SandboxHome, snapshot: SnapshotRecord): void {
-  mkdirSync(home.snapshots, { recursive: true });
-  writeSnapshot(snapshotFile(home, snapshot.id), snapshot);
-  const { upper } = sandboxAt(home, snapshot.workspace);
-  renameSync(upper, join(home.layers, snapshot.layers[0]));
-  settleSnapshot(home, snapshot.workspace);
+/** The snapshot of this id, whole or half made. */
+export function findSnapshotRecord(home: SandboxHome, id: string): SnapshotRecord | null {
+  return isSnapshotId(id) ? readSnapshot(snapshotFile(home, id)) : null;
 }
 
-/** Puts a sandbox whose upper layer was frozen on that layer, with a new and empty one above it. */
+/** A new and empty layer for a sandbox to write to; answers its generation. */
+export function makeOwnLayer(layout: SandboxLayout): string {
+  const generation = randomBytes(4).toString("hex");
+  const { upper, work } = ownLayer(layout, generation);
+  for (const folder of [upper, work]) mkdirSync(folder);
+  giveAway([upper]);
+  return generation;
+}
+
+/** Puts a sandbox whose own layer was frozen on that layer, with a new and empty one above it. */
 export function settleSnapshot(home: SandboxHome, id: string): void {
   const layout = sandboxAt(home, id);
-  if (exists(layout.upper)) return;
   const record = readRecord(layout);
-  if (record === null) return;
+  if (record === null || exists(ownLayer(layout, record.generation).upper)) return;
   const frozen = listSnapshotRecords(home).find(
     (snapshot) =>
       snapshot.workspace === id &&
-      snapshot.layers.slice(1).join() === record.layers.join() &&
+      snapshot.generation === record.generation &&
       isMade(home, snapshot),
   );
-  if (frozen !== undefined) {
-    writeRecord(layout, { ...record, layers: frozen.layers, forkedFrom: frozen.id });
-  }
-  mkdirSync(layout.upper);
-  giveAway([layout.upper]);
+  const layers = frozen?.layers ?? record.layers;
+  const standsOn = frozen?.id ?? record.standsOn;
+  writeRecord(layout, { ...record, layers, standsOn, generation: makeOwnLayer(layout) });
+}
+
+function isSnapshotId(id: string): boolean {
+  const at = id.indexOf("@");
+  return isWorkspaceId(id.slice(0, at)) && isWorkspaceName(id.slice(at + 1));
 }
 
 function namesIn(path: string): readonly string[] {

@@ -1,10 +1,11 @@
+import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { processIdentity, startDaemon } from "../../lib/process.ts";
 import type { Result } from "../../domain/failure.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import type { WorkspaceNetwork } from "../workspace.ts";
 import { HOST_PATH } from "./host-path.ts";
-import { etcArguments, hostViewArguments } from "./host-view.ts";
+import { etcArguments, toolArguments } from "./host-view.ts";
 import { INSIDE, INSIDE_UID } from "./layout.ts";
 import { outsideUser } from "./outside-user.ts";
 import type { RunningRecord } from "./record.ts";
@@ -15,7 +16,8 @@ import type { RunningRecord } from "./record.ts";
  * is left when the last process is gone.
  */
 const STAGE = "/run";
-const HOME_ON_STAGE = `${STAGE}/home`;
+/** Short, because the kernel takes a page of options, and all layers stand in it. */
+const HOME_ON_STAGE = `${STAGE}/h`;
 const TREE_ON_STAGE = `${STAGE}/tree`;
 const ETC_ON_STAGE = `${STAGE}/etc`;
 const SEED_ON_STAGE = `${STAGE}/seed`;
@@ -27,12 +29,20 @@ const LOG_BYTES_MAX = 2048;
 /** Ignores all signals from inside, as first processes do, and waits for what lost its parent. */
 const INIT = "echo ready; exec >/dev/null 2>&1; while :; do sleep 86400; done";
 
-/** Its value is the sandbox's folder; it stands in the environment of who waits for the sandbox. */
+/**
+ * Stands in the environment of a sandbox's first process and of all that waits for it or serves it
+ * outside. Seen from inside, so that it tells nothing of the host.
+ */
 const MARKER = "MYCELIUM_SANDBOX";
+
+/** Ends whatever carries it with the sandbox. */
+export function markerVariable(folder: string): Readonly<Record<string, string>> {
+  return { [MARKER]: createHash("sha256").update(folder).digest("hex") };
+}
 
 /** Finds a sandbox that was started by somebody who died before it could be recorded. */
 export function sandboxMarker(folder: string): string {
-  return `${MARKER}=${folder}`;
+  return `${MARKER}=${markerVariable(folder)[MARKER]}`;
 }
 
 /** How the tree of folders that a sandbox writes to comes to be. Paths are below the home's root. */
@@ -96,26 +106,33 @@ export function startCommand(
 /** Starts a sandbox that goes on when this process ends. */
 export async function startSandbox(
   request: StartRequest,
-  files: { readonly folder: string; readonly mounts: string; readonly log: string },
+  files: { readonly folder: string; readonly mounts: string; readonly complaints: string },
 ): Promise<Result<RunningRecord>> {
-  const command = ["--as-pid-1", "--info-fd", "3", "--", "/bin/sh", "-c", INIT];
+  const marker = markerVariable(files.folder);
+  const marked = Object.entries(marker).flatMap((variable) => ["--setenv", ...variable]);
+  const command = ["--as-pid-1", "--info-fd", "3", ...marked, "--", "/bin/sh", "-c", INIT];
   const started = await startDaemon({
     command: startCommand(request, { mounts: files.mounts, command }),
     cwd: "/",
-    env: { PATH: HOST_PATH, [MARKER]: files.folder },
-    logPath: files.log,
+    env: { PATH: HOST_PATH, ...marker },
+    logPath: files.complaints,
     isReady: (said) => said.includes("ready") && CHILD_PID.test(said),
     timeoutMs: START_TIMEOUT_MS,
   });
   if (!started.ok) {
-    const said = readFileSync(files.log).subarray(-LOG_BYTES_MAX).toString();
+    const said = readFileSync(files.complaints).subarray(-LOG_BYTES_MAX).toString();
     return workspaceFailure(`the sandbox did not start: ${started.message}\n${said}`.trim());
   }
   const isOffline = request.network === "none";
+  const monitorPid = started.pid;
   const initPid = Number(CHILD_PID.exec(started.said)?.[1]);
   const initIdentity = processIdentity(initPid);
-  if (initIdentity === null) return workspaceFailure("the sandbox ended as soon as it was started");
-  return { ok: true, value: { initPid, initIdentity, monitorPid: started.pid, isOffline } };
+  const monitorIdentity = processIdentity(monitorPid);
+  if (initIdentity === null || monitorIdentity === null) {
+    return workspaceFailure("the sandbox ended as soon as it was started");
+  }
+  const running = { initPid, initIdentity, monitorPid, monitorIdentity, isOffline, ports: [] };
+  return { ok: true, value: running };
 }
 
 const CHILD_PID = /"child-pid": (\d+)/;
@@ -178,7 +195,7 @@ function bubblewrapArguments(request: StartRequest): readonly string[] {
     ["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--unshare-uts"],
     ["--hostname", hostname],
     network === "none" ? ["--unshare-net"] : [],
-    hostViewArguments(),
+    toolArguments(),
     etcArguments(ETC_ON_STAGE),
     ["--proc", "/proc", "--dev", "/dev"],
     ["--size", String(SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],

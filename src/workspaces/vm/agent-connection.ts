@@ -28,8 +28,8 @@ export interface ConnectRequest {
   readonly path: string;
   /** For the whole way to the guest's first answer. */
   readonly timeoutMs: number;
-  /** Stops trying, for instance because the machine is gone. */
-  readonly signal?: AbortSignal;
+  /** Whether there is no use in trying any more. */
+  readonly isGone?: () => boolean;
 }
 
 const RETRY_MS = 3;
@@ -147,8 +147,9 @@ export class AgentConnection {
   #take(frame: Frame): void {
     const entry = this.#channels.get(frame.channel);
     if (entry === undefined) return;
-    if (frame.type === "C" && frame.payload.length === 4) {
-      entry.feed?.go(frame.payload.readUInt32LE(0));
+    if (frame.type === "C" && frame.payload.length !== 4) return;
+    if (frame.type === "C" && entry.feed !== null) {
+      entry.feed.go(frame.payload.readUInt32LE(0));
     } else {
       entry.listener(frame);
     }
@@ -161,20 +162,19 @@ interface Feed {
 }
 
 function makeFeed(input: Buffer, send: (type: string, payload: Buffer) => void): Feed {
-  let at = 0;
-  let isOver = false;
-  let room = 0;
+  const pieceBytes = INPUT_WINDOW_BYTES / 4;
+  const state = { at: 0, room: 0, isOver: false };
   return {
     go: (bytes) => {
-      room += bytes;
-      while (!isOver && at < input.length && room > 0) {
-        const piece = input.subarray(at, at + Math.min(room, INPUT_WINDOW_BYTES / 4));
+      state.room += bytes;
+      while (state.at < input.length && state.room > 0) {
+        const piece = input.subarray(state.at, state.at + Math.min(state.room, pieceBytes));
         send("I", piece);
-        at += piece.length;
-        room -= piece.length;
+        state.at += piece.length;
+        state.room -= piece.length;
       }
-      if (isOver || at < input.length) return;
-      isOver = true;
+      if (state.isOver || state.at < input.length) return;
+      state.isOver = true;
       send("E", Buffer.alloc(0));
     },
   };
@@ -182,7 +182,7 @@ function makeFeed(input: Buffer, send: (type: string, payload: Buffer) => void):
 
 /** The socket appears when the machine starts; `null` where that does not happen in time. */
 async function connectUntil(request: ConnectRequest, deadline: number): Promise<Socket | null> {
-  while (request.signal?.aborted !== true) {
+  while (request.isGone?.() !== true) {
     const socket = await connectOnce(request.path);
     if (typeof socket !== "string") return socket;
     const isEarly = socket === "ENOENT" || socket === "ECONNREFUSED";

@@ -16,6 +16,7 @@ export interface GuestCommand extends Omit<ExecRequest, "cwd" | "env" | "outputB
 }
 
 const HAS_INPUT = 1;
+const IS_JOB = 2;
 const KILL_GRACE_MS = 2_000;
 /** Beyond the grace, for a guest that is too busy to answer. */
 const KILL_ANSWER_MS = 15_000;
@@ -107,15 +108,19 @@ async function killed(channel: Channel, ended: Promise<unknown>): Promise<void> 
   stopWaiting.abort();
 }
 
+export interface PackedCommand extends Pick<GuestCommand, "command" | "cwd" | "env" | "stdin"> {
+  /** Where it keeps what it says, for one that goes on alone. */
+  readonly job?: { readonly folder: string; readonly timeoutMs: number };
+}
+
 /** The request, or why there can be none. */
-function packCommand(command: GuestCommand): Buffer | string {
-  const given = command.command;
-  const args = typeof given === "string" ? ["/bin/sh", "-c", given] : given;
-  const variables = Object.entries(command.env).map(([name, value]) => `${name}=${value}`);
-  const strings = [command.cwd, "", ...args, ...variables];
+export function packCommand({ command, cwd, env, stdin, job }: PackedCommand): Buffer | string {
+  const args = typeof command === "string" ? ["/bin/sh", "-c", command] : command;
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const strings = [cwd, job?.folder ?? "", ...args, ...variables];
   if (strings.some((string) => string.includes("\0"))) return "a NUL character cannot be passed on";
-  const flags = command.stdin === undefined ? 0 : HAS_INPUT;
-  const counts = [flags, 0, args.length, variables.length].map(u32);
+  const flags = (stdin === undefined ? 0 : HAS_INPUT) + (job === undefined ? 0 : IS_JOB);
+  const counts = [flags, job?.timeoutMs ?? 0, args.length, variables.length].map(u32);
   const payload = Buffer.concat([...counts, ...strings.map(text)]);
   if (payload.length <= REQUEST_BYTES_MAX) return payload;
   return `arguments and environment have ${payload.length} bytes, over ${REQUEST_BYTES_MAX}`;

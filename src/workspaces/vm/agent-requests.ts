@@ -29,6 +29,7 @@ export async function ask(agent: AgentConnection, request: AskRequest): Promise<
     if (type === "B") request.onData?.(payload);
     if (type === "D") resolve({ ok: true, value: Number(payload.readBigUInt64LE(0)) });
     if (type === "!") resolve(refusal(payload.toString()));
+    if (type === "U") resolve(workspaceFailure(payload.toString()));
   });
   if (request.input !== undefined) channel.feed(request.input);
   const stopWaiting = new AbortController();
@@ -57,26 +58,27 @@ export interface ReadRequest {
   readonly path: string;
   /** A larger file is refused. */
   readonly bytesMax: number;
-  readonly onData: (chunk: Buffer) => void;
+  /** Gets the file in order, a few megabytes at a time. */
+  readonly onPiece: (piece: Buffer) => Promise<void> | void;
 }
 
 /** Brings a whole file, in pieces; answers how large it was. */
 export async function readGuestFile(
   agent: AgentConnection,
-  { path, bytesMax, onData }: ReadRequest,
+  { path, bytesMax, onPiece }: ReadRequest,
 ): Promise<Result<number>> {
   let at = 0;
   for (;;) {
-    const before = at;
+    const chunks: Buffer[] = [];
     const payload = Buffer.concat([u64(at), u64(PIECE_BYTES), u64(bytesMax), text(path)]);
-    const take = (chunk: Buffer): void => {
-      at += chunk.length;
-      onData(chunk);
-    };
-    const piece = await ask(agent, { type: "R", payload, onData: take });
-    if (!piece.ok) return piece;
+    const onData = (chunk: Buffer): void => void chunks.push(chunk);
+    const answer = await ask(agent, { type: "R", payload, onData });
+    if (!answer.ok) return answer;
+    const piece = Buffer.concat(chunks);
+    at += piece.length;
     if (at > bytesMax) return workspaceFailure(`${path} grew beyond ${bytesMax} bytes`);
-    if (at >= piece.value || at === before) return { ok: true, value: at };
+    await onPiece(piece);
+    if (at >= answer.value || piece.length === 0) return { ok: true, value: at };
   }
 }
 

@@ -104,7 +104,13 @@ async function bringOut(
   await mkdir(outbox, { recursive: true });
   const target = join(await mkdtemp(join(outbox, "collected-")), "commits.bundle");
   const file = createWriteStream(target);
-  const read = await readGuestFile(agent, { path, bytesMax, onData: (chunk) => file.write(chunk) });
+  const read = await readGuestFile(agent, {
+    path,
+    bytesMax,
+    onPiece: async (piece) => {
+      if (!file.write(piece)) await once(file, "drain");
+    },
+  });
   file.end();
   await once(file, "close");
   return read.ok ? { ok: true, value: target } : read;

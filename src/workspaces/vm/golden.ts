@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { tryLockFile, type FileLock } from "../../lib/file-lock.ts";
@@ -13,15 +13,14 @@ import { AgentConnection } from "./agent-connection.ts";
 import { growDisk, settleDisk } from "./agent-requests.ts";
 import type { Image } from "./image.ts";
 import { machineMarker, startMachine, type MachineShape } from "./machine.ts";
-import { ignoreSharedMemory, openMonitor, saveState } from "./qmp.ts";
-import { openSocketFolder } from "./socket-folder.ts";
+import { openMonitor, saveState, setIgnoreShared, type Monitor } from "./qmp.ts";
+import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { runTool } from "./tool.ts";
 
 /** A saved machine, as it was at one moment. Nothing in it is ever changed. */
 export interface Golden {
   readonly shape: MachineShape;
-  /** `null` where the whole memory is in the state. */
-  readonly memoryPath: string | null;
+  readonly memoryPath: string;
   readonly statePath: string;
   /** An empty layer above the frozen disk: a fork takes a copy. */
   readonly overlayPath: string;
@@ -60,7 +59,7 @@ async function provideOn(request: GoldenRequest, emulator: Emulator): Promise<Re
     using lock = await lockPatiently(`${folder}.lock`);
     if (lock === null) return workspaceFailure("somebody else prepares the machine for too long");
     if (!exists(golden.overlayPath)) {
-      const made = await makeGolden({ image: request.image, shape, goldens, folder });
+      const made = await makeGolden({ image: request.image, shape, folder });
       if (!made.ok) return made;
     }
   }
@@ -91,15 +90,17 @@ async function lockPatiently(path: string): Promise<FileLock | null> {
   }
 }
 
+/** With the lock of `folder`. */
 async function makeGolden(order: {
   readonly image: Image;
   readonly shape: MachineShape;
-  readonly goldens: string;
   readonly folder: string;
 }): Promise<Result<void>> {
-  const { image, shape, goldens, folder } = order;
-  const work = await mkdtemp(join(goldens, ".booting-"));
+  const { image, shape, folder } = order;
+  const work = bootFolder(folder);
   try {
+    await clearBoot(work);
+    await mkdir(work);
     const booted = await bootAndSave(work, image, shape);
     if (!booted.ok) return booted;
     // What a builder that was killed left in the way.
@@ -107,8 +108,28 @@ async function makeGolden(order: {
     await rename(work, folder);
     return await makeOverlay(join(folder, "disk.qcow2"), join(folder, "overlay.qcow2"));
   } finally {
-    await endMarkedProcesses(machineMarker(work));
-    await rm(work, { recursive: true, force: true });
+    await clearBoot(work);
+  }
+}
+
+const BOOTING = ".booting-";
+
+function bootFolder(folder: string): string {
+  return join(dirname(folder), `${BOOTING}${basename(folder)}`);
+}
+
+async function clearBoot(work: string): Promise<void> {
+  await endMarkedProcesses(machineMarker(work));
+  await rm(work, { recursive: true, force: true });
+}
+
+/** Ends machines that were being booted when whoever wanted to save them was killed. */
+export async function removeAbandonedBoots(cacheDir: string): Promise<void> {
+  const goldens = join(cacheDir, "goldens");
+  const names = exists(goldens) ? await readdir(goldens) : [];
+  for (const name of names.filter((entry) => entry.startsWith(BOOTING))) {
+    using lock = tryLockFile(join(goldens, `${name.slice(BOOTING.length)}.lock`));
+    if (lock !== null) await clearBoot(join(goldens, name));
   }
 }
 
@@ -124,12 +145,12 @@ async function bootAndSave(
   const started = await startMachine({ folder, shape, origin });
   if (!started.ok) return started;
   using sockets = openSocketFolder(folder);
-  const gone = new AbortController();
-  void started.value.ended.then(() => gone.abort());
+  let isGone = false;
+  void started.value.ended.then(() => (isGone = true));
   const agent = await AgentConnection.open({
     path: sockets.at("port1"),
     timeoutMs: BOOT_TIMEOUT_MS[shape.accelerator],
-    signal: gone.signal,
+    isGone: () => isGone,
   });
   if (!agent.ok) return workspaceFailure(`the machine did not boot: ${readLog(folder)}`);
   const grown = await growDisk(agent.value);
@@ -139,15 +160,22 @@ async function bootAndSave(
   return freeze(folder);
 }
 
-/** Saves a machine whose memory is a file, and ends it. */
-export async function freeze(folder: string): Promise<Result<void>> {
+async function freeze(folder: string): Promise<Result<void>> {
   using sockets = openSocketFolder(folder);
   const opened = await openMonitor(sockets.at("qmp"));
   if (!opened.ok) return opened;
   using monitor = opened.value;
   const stopped = await monitor.execute("stop");
-  if (!stopped.ok) return stopped;
-  const ignoring = await ignoreSharedMemory(monitor);
+  return stopped.ok ? await saveAndEnd(monitor, folder, sockets) : stopped;
+}
+
+/** Saves a stopped machine whose memory is a file, beside it, and ends it. */
+export async function saveAndEnd(
+  monitor: Monitor,
+  folder: string,
+  sockets: SocketFolder,
+): Promise<Result<void>> {
+  const ignoring = await setIgnoreShared(monitor, true);
   if (!ignoring.ok) return ignoring;
   const saved = await saveState(monitor, {
     socketPath: "saving",
@@ -191,10 +219,14 @@ export async function makeOverlay(frozen: string, target: string): Promise<Resul
   return { ok: true, value: undefined };
 }
 
-/** What a golden and a workspace's disk are copied by. */
-export async function copyOverlay(golden: Golden, target: string): Promise<Result<void>> {
+/** A fork's own disk, put in the place of whatever is there in one step. */
+export async function copyOverlay(
+  { overlayPath }: Pick<Golden, "overlayPath">,
+  target: string,
+): Promise<Result<void>> {
   try {
-    await copyFile(golden.overlayPath, target);
+    await copyFile(overlayPath, `${target}.new`);
+    await rename(`${target}.new`, target);
     return { ok: true, value: undefined };
   } catch (error) {
     if (codeOf(error) === "") throw error;

@@ -3,10 +3,21 @@ import type { Result } from "../../domain/failure.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 
 /** Where things are in a guest. */
-export const WORKSPACE_ROOT = "/workspace";
-export const REPOSITORY = `${WORKSPACE_ROOT}/repository`;
-export const CONTEXT = `${WORKSPACE_ROOT}/context`;
-export const OUTBOX = `${WORKSPACE_ROOT}/outbox`;
+export const REPOSITORY = "/workspace";
+
+/** What a workspace has beside its repository. */
+const BESIDE = "/home/agent";
+export const CONTEXT = `${BESIDE}/context`;
+export const OUTBOX = `${BESIDE}/outbox`;
+
+/** Nothing outside of these is reached by paths of files; `guest/agent.h` says the same. */
+const ROOTS = [REPOSITORY, BESIDE];
+
+/** The folders that every workspace has. */
+export const FOLDERS = [REPOSITORY, CONTEXT, OUTBOX, `${BESIDE}/tmp`];
+
+/** A folder for each background command. */
+export const JOBS = `${BESIDE}/jobs`;
 
 /** Of the host, and wrong in a guest. */
 const NOT_PASSED_ON = new Set(["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR"]);
@@ -18,17 +29,17 @@ export function guestEnvironment(
   return {
     ...Object.fromEntries(Object.entries(given).filter(([name]) => !NOT_PASSED_ON.has(name))),
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    HOME: `${WORKSPACE_ROOT}/home`,
+    HOME: BESIDE,
     USER: "root",
-    TMPDIR: `${WORKSPACE_ROOT}/tmp`,
-    GIT_CEILING_DIRECTORIES: WORKSPACE_ROOT,
+    TMPDIR: `${BESIDE}/tmp`,
+    GIT_CEILING_DIRECTORIES: "/:/home",
   };
 }
 
 /** An absolute path in the guest; what follows its links there decides whether it is inside. */
 export function guestPath(path: string): Result<string> {
   const absolute = posix.resolve(REPOSITORY, path);
-  const isInside = absolute === WORKSPACE_ROOT || absolute.startsWith(`${WORKSPACE_ROOT}/`);
+  const isInside = ROOTS.some((root) => `${absolute}/`.startsWith(`${root}/`));
   if (isInside && !path.includes("\0")) return { ok: true, value: absolute };
   const details = { path, reason: "outside" };
   return workspaceFailure(`${path}: leads out of the workspace`, { details });

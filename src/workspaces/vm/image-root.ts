@@ -11,6 +11,7 @@ import {
 import { dirname, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { exists } from "../local-layout.ts";
+import { FOLDERS } from "./guest.ts";
 import { runTool } from "./tool.ts";
 
 const TOOL_TIMEOUT_MS = 120_000;
@@ -30,18 +31,13 @@ const FILES: Readonly<Record<string, string>> = {
   "etc/resolv.conf": "",
 };
 
-/** The folders that every workspace has, and where jobs keep what they say. */
-const FOLDERS = ["repository", "context", "tmp", "home", "outbox"].map(
-  (name) => `workspace/${name}`,
-);
-
 /** Makes a system of unpacked packages, as far as their own scripts would have done it. */
 export async function finishRoot(root: string): Promise<Result<void>> {
   const merged = await mergeUsr(root);
   if (!merged.ok) return merged;
   for (const path of NEEDLESS) await rm(join(root, path), { recursive: true, force: true });
-  const made = ["proc", "sys", "dev", "run", "tmp", "boot", "var/lib/mycelium", ...FOLDERS];
-  for (const path of made) await mkdir(join(root, path), { recursive: true });
+  const made = ["proc", "sys", "dev", "run", "tmp", "boot", "var/lib/mycelium"];
+  for (const path of [...made, ...FOLDERS]) await mkdir(join(root, path), { recursive: true });
   await chmod(join(root, "tmp"), 0o1777);
   await chmod(join(root, "root"), 0o700);
   for (const [path, content] of Object.entries(FILES)) await writeFile(join(root, path), content);

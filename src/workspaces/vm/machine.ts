@@ -23,9 +23,9 @@ export type MachineOrigin =
   /** From the kernel's first instruction; `memoryPath` makes the memory a file that others share. */
   | { readonly kind: "boot"; readonly image: Image; readonly memoryPath?: string }
   /** Goes on from a saved state, with a private view of its memory. */
-  | { readonly kind: "fork"; readonly memoryPath: string | null; readonly statePath: string }
-  /** The same with a memory file of its own, so that others can share what it loads. */
-  | { readonly kind: "load"; readonly memoryPath: string; readonly statePath: string };
+  | { readonly kind: "fork"; readonly memoryPath: string; readonly statePath: string }
+  /** Waits for another's state; its memory is a file, so that forks can share what comes. */
+  | { readonly kind: "receive"; readonly memoryPath: string };
 
 export interface MachineRequest {
   /** Its sockets, its disk `disk.qcow2` and its log lie here. */
@@ -43,6 +43,12 @@ export interface StartedMachine {
 /** How many programs may talk to a machine at once: each takes a port for itself. */
 export const PORT_COUNT = 4;
 
+/** Of their sockets, in the machine's folder. */
+export const PORT_NAMES: readonly string[] = Array.from(
+  { length: PORT_COUNT },
+  (_, index) => `port${index + 1}`,
+);
+
 const STATE_FD = 3;
 
 /** Stands in the environment of the machine's process, and of no other's. */
@@ -54,7 +60,7 @@ export function machineMarker(folder: string): string {
 export async function startMachine(request: MachineRequest): Promise<Result<StartedMachine>> {
   const { folder, origin } = request;
   const [name, value] = machineMarker(folder).split("=") as [string, string];
-  const state = origin.kind === "boot" ? null : openSync(origin.statePath, "r");
+  const state = origin.kind !== "fork" ? null : openSync(origin.statePath, "r");
   try {
     const started = await startLogged({
       command: [QEMU, ...(await machineArguments(request))],
@@ -72,23 +78,25 @@ export async function startMachine(request: MachineRequest): Promise<Result<Star
 
 /** Paths of sockets are relative: the system allows them a hundred characters. */
 async function machineArguments({ shape, origin }: MachineRequest): Promise<readonly string[]> {
-  return [
-    ...["-M", "microvm,acpi=on,memory-backend=mem", "-object", memoryOf(shape, origin)],
-    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-accel", shape.accelerator === "kvm" ? "kvm" : "tcg,tb-size=64"],
-    ...["-cpu", shape.accelerator === "kvm" ? "host" : "max", "-smp", String(shape.processors)],
-    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+  const isKvm = shape.accelerator === "kvm";
+  const options: readonly (readonly string[])[] = [
+    ["-M", "microvm,acpi=on,memory-backend=mem", "-object", memoryOf(shape, origin)],
+    ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    ["-accel", isKvm ? "kvm" : "tcg,tb-size=64"],
+    ["-cpu", isKvm ? "host" : "max", "-smp", String(shape.processors)],
+    ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     // Nobody needs a disk to survive a power cut that the workspace does not survive.
-    ...["-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"],
-    ...["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
-    ...Array.from({ length: PORT_COUNT }, (_, index) => portArguments(index + 1)).flat(),
-    ...["-device", "virtio-rng-device"],
-    ...(shape.network === "allow" ? NETWORK_CARD : []),
+    ["-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"],
+    ["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
+    PORT_NAMES.flatMap((name, index) => portArguments(name, index + 1)),
+    ["-device", "virtio-rng-device"],
+    shape.network === "allow" ? NETWORK_CARD : [],
     // Bounded, whatever a guest prints.
-    ...["-chardev", "ringbuf,id=console,size=65536", "-serial", "chardev:console"],
-    ...["-qmp", "unix:qmp,server=on,wait=off"],
-    ...(origin.kind === "boot" ? await kernelArguments(origin.image, shape) : FROM_STATE),
+    ["-chardev", "ringbuf,id=console,size=65536", "-serial", "chardev:console"],
+    ["-qmp", "unix:qmp,server=on,wait=off"],
+    origin.kind === "boot" ? await kernelArguments(origin.image, shape) : FROM_STATE,
   ];
+  return options.flat();
 }
 
 const NETWORK_CARD = ["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net"];
@@ -100,33 +108,35 @@ export const STATE_URI = `fd:${STATE_FD}`;
 
 function memoryOf({ memoryMb }: MachineShape, origin: MachineOrigin): string {
   const size = `id=mem,size=${memoryMb}M`;
-  const path = origin.memoryPath ?? null;
-  if (path === null) return `memory-backend-ram,${size}`;
+  const path = origin.memoryPath;
+  if (path === undefined) return `memory-backend-ram,${size}`;
   const share = origin.kind === "fork" ? "off" : "on";
   return `memory-backend-file,${size},mem-path=${path.replaceAll(",", ",,")},share=${share}`;
 }
 
-function portArguments(number: number): readonly string[] {
-  return [
-    ...["-chardev", `socket,id=port${number},path=port${number},server=on,wait=off`],
-    ...["-device", `virtserialport,chardev=port${number},nr=${number}`],
-  ];
+function portArguments(name: string, number: number): readonly string[] {
+  const socket = `socket,id=${name},path=${name},server=on,wait=off`;
+  return ["-chardev", socket, "-device", `virtserialport,chardev=${name},nr=${number}`];
 }
 
+const KERNEL_WORDS: readonly string[] = [
+  "console=ttyS0",
+  "loglevel=3",
+  "reboot=t",
+  "panic=-1",
+  "edd=off",
+  "nokaslr",
+  "mitigations=off",
+  "audit=0",
+  "init_on_alloc=0",
+  "cgroup_disable=memory",
+  "lsm=capability",
+  "random.trust_cpu=on",
+  `mycelium_ports=${PORT_COUNT}`,
+];
+
 async function kernelArguments(image: Image, shape: MachineShape): Promise<readonly string[]> {
-  const words = [
-    ...["console=ttyS0", "loglevel=3", "reboot=t", "panic=-1", "edd=off", "nokaslr"],
-    ...[
-      "mitigations=off",
-      "audit=0",
-      "init_on_alloc=0",
-      "cgroup_disable=memory",
-      "lsm=capability",
-      "random.trust_cpu=on",
-      `mycelium_ports=${PORT_COUNT}`,
-    ],
-    ...(shape.accelerator === "tcg" ? await clockArguments() : []),
-  ];
+  const words = [...KERNEL_WORDS, ...(shape.accelerator === "tcg" ? await clockArguments() : [])];
   return ["-kernel", image.kernel, "-initrd", image.initramfs, "-append", words.join(" ")];
 }
 

@@ -1,31 +1,40 @@
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { appendFileSync, linkSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
-import { tryLockFile, type FileLock } from "../../lib/file-lock.ts";
+import { systemClock, timestamp } from "../../lib/clock.ts";
+import { lockFile, tryLockFile, type FileLock } from "../../lib/file-lock.ts";
 import { endMarkedProcesses, isAlive } from "../../lib/process.ts";
 import { exists } from "../local-layout.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { AgentConnection } from "./agent-connection.ts";
-import { growDisk, personalize } from "./agent-requests.ts";
+import { growDisk, personalize, settleDisk } from "./agent-requests.ts";
 import { copyOverlay, type Golden } from "./golden.ts";
 import type { Image } from "./image.ts";
 import {
   machineMarker,
-  PORT_COUNT,
+  PORT_NAMES,
   startMachine,
   STATE_URI,
   type MachineShape,
   type StartedMachine,
 } from "./machine.ts";
-import { loadState, openMonitor } from "./qmp.ts";
+import { PortForwards } from "./port-forwards.ts";
+import { loadState, nothingOf, openMonitor, queryDisk, queryStatus, type Monitor } from "./qmp.ts";
 import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
+import { keepConsole } from "./vm-logs.ts";
 import { readMachine, writeMachine, type VmLayout, type VmRecord } from "./vm-record.ts";
 
 const ANSWER_TIMEOUT_MS = { kvm: 20_000, tcg: 120_000 } as const;
 const RANDOM_BYTES = 64;
+const PORT_WAIT_MS = 10_000;
+const PORT_PAUSE_MS = 20;
+const QUIT_WAIT_MS = 5_000;
+const QUIT_PAUSE_MS = 5;
 
 /** The machine of one workspace, as this process sees it: the process itself is nobody's child. */
 export class VmMachine {
+  readonly forwards = new PortForwards();
   readonly #layout: VmLayout;
   readonly #id: string;
   #connecting: Promise<Result<AgentConnection>> | null = null;
@@ -40,7 +49,16 @@ export class VmMachine {
     return known !== null && isAlive(known.pid, known.identity);
   }
 
-  /** A live copy of a golden machine, told who it is. */
+  /** Whether it ends within a time. */
+  async hasEnded(withinMs: number): Promise<boolean> {
+    const deadline = systemClock.monotonic() + withinMs;
+    while (this.isRunning() && systemClock.monotonic() < deadline) {
+      await systemClock.sleep(QUIT_PAUSE_MS);
+    }
+    return !this.isRunning();
+  }
+
+  /** A live copy of a saved machine on a disk of its own, told who it is. */
   async fork(golden: Golden, record: VmRecord): Promise<Result<AgentConnection>> {
     const copied = await copyOverlay(golden, this.#layout.disk);
     if (!copied.ok) return copied;
@@ -49,14 +67,14 @@ export class VmMachine {
     const origin = { kind: "fork", memoryPath, statePath } as const;
     const started = await startMachine({ folder, shape: golden.shape, origin });
     if (!started.ok) return started;
-    await writeMachine(this.#layout, started.value);
+    writeMachine(this.#layout, started.value);
     using sockets = openSocketFolder(folder);
     const monitor = await this.#awaitMonitor(sockets, started.value);
     if (!monitor.ok) return monitor;
     using opened = monitor.value;
     const loaded = await loadState(opened, STATE_URI);
     if (!loaded.ok) return loaded;
-    return this.#introduce(record, golden.shape);
+    return this.introduce(record);
   }
 
   /** From the disk alone: what ran is gone. */
@@ -65,8 +83,8 @@ export class VmMachine {
     const { shape } = record;
     const started = await startMachine({ folder, shape, origin: { kind: "boot", image } });
     if (!started.ok) return started;
-    await writeMachine(this.#layout, started.value);
-    const agent = await this.#introduce(record, shape);
+    writeMachine(this.#layout, started.value);
+    const agent = await this.introduce(record);
     if (!agent.ok) return agent;
     const grown = await growDisk(agent.value);
     return grown.ok ? agent : grown;
@@ -78,6 +96,88 @@ export class VmMachine {
     if (known?.ok === true && !known.value.isClosed) return known;
     this.#connecting = this.#connectNow(shape);
     return this.#connecting;
+  }
+
+  /** Tells it who it is and what time it is: after a start, a fork and a pause. */
+  async introduce(record: VmRecord): Promise<Result<AgentConnection>> {
+    const agent = await this.connect(record.shape);
+    if (!agent.ok) return agent;
+    const told = await personalize(agent.value, {
+      hostname: hostnameOf(this.#id),
+      machineId: record.machineId,
+      randomSeed: randomBytes(RANDOM_BYTES),
+      pids: record.pids,
+      cpus: record.cpus,
+    });
+    return told.ok ? agent : told;
+  }
+
+  /** Talks to QEMU itself; `null` where it cannot be. One at a time: with the workspace's lock. */
+  async withMonitor<T>(act: (monitor: Monitor) => Promise<Result<T>>): Promise<Result<T>> {
+    using sockets = openSocketFolder(this.#layout.folder);
+    const opened = await openMonitor(sockets.at("qmp"), { isGone: () => !this.isRunning() });
+    if (!opened.ok) return opened;
+    using monitor = opened.value;
+    return await act(monitor);
+  }
+
+  /** Ends it once its disk is whole; by force where it does not do as it is told. */
+  async stop(shape: MachineShape): Promise<void> {
+    const agent = this.isRunning() ? await this.connect(shape) : null;
+    if (agent?.ok === true) {
+      const settled = await settleDisk(agent.value, true);
+      if (!settled.ok) this.log(`its disk was not settled: ${settled.failure.message}`);
+      await this.withMonitor(async (monitor) => {
+        await keepConsole(this.#layout, monitor);
+        return nothingOf(await monitor.execute("quit"));
+      });
+      await this.hasEnded(QUIT_WAIT_MS);
+    }
+    await this.kill();
+  }
+
+  /** Lets a machine go on that a killed process held, with the disk that it then had. */
+  async letGo(): Promise<Result<void>> {
+    if (!this.isRunning()) {
+      this.removeStrayDisks();
+      return { ok: true, value: undefined };
+    }
+    return this.withMonitor(async (monitor) => {
+      const disk = await queryDisk(monitor);
+      if (!disk.ok) return disk;
+      this.takeDisk(disk.value);
+      const status = await queryStatus(monitor);
+      if (!status.ok || status.value === "running") return nothingOf(status);
+      return nothingOf(await monitor.execute("cont"));
+    });
+  }
+
+  /**
+   * The disk that the machine writes gets the name that it is started with, beside the name that
+   * QEMU knows and may open again.
+   */
+  takeDisk(name: string): void {
+    const { folder, disk } = this.#layout;
+    if (name !== basename(disk)) {
+      rmSync(`${disk}.new`, { force: true });
+      linkSync(join(folder, name), `${disk}.new`);
+      renameSync(`${disk}.new`, disk);
+    }
+    this.removeStrayDisks();
+  }
+
+  /** Made for a snapshot that did not come to be, or of one that is done. */
+  removeStrayDisks(): void {
+    const { folder, disk } = this.#layout;
+    const own = statSync(disk, { throwIfNoEntry: false })?.ino;
+    for (const name of readdirSync(folder).filter((file) => /^disk\../.test(file))) {
+      const file = join(folder, name);
+      if (statSync(file).ino !== own) rmSync(file, { force: true });
+    }
+  }
+
+  log(event: string): void {
+    appendFileSync(this.#layout.log, `${timestamp(systemClock)} ${event}\n`);
   }
 
   disconnect(): void {
@@ -93,19 +193,6 @@ export class VmMachine {
     return endMarkedProcesses(machineMarker(this.#layout.folder));
   }
 
-  async #introduce(record: VmRecord, shape: MachineShape): Promise<Result<AgentConnection>> {
-    const agent = await this.connect(shape);
-    if (!agent.ok) return agent;
-    const told = await personalize(agent.value, {
-      hostname: hostnameOf(this.#id),
-      machineId: record.machineId,
-      randomSeed: randomBytes(RANDOM_BYTES),
-      pids: record.pids,
-      cpus: record.cpus,
-    });
-    return told.ok ? agent : told;
-  }
-
   async #awaitMonitor(
     sockets: SocketFolder,
     { ended }: StartedMachine,
@@ -117,16 +204,15 @@ export class VmMachine {
 
   async #connectNow(shape: MachineShape): Promise<Result<AgentConnection>> {
     if (!this.isRunning()) return workspaceFailure("the machine does not run");
-    const port = takePort(this.#layout.folder);
+    const port = await takePort(this.#layout.folder);
     if (port === null) {
-      return workspaceFailure(`${PORT_COUNT} programs talk to the machine already`);
+      return workspaceFailure(`${PORT_NAMES.length} programs talk to the machine already`);
     }
     using sockets = openSocketFolder(this.#layout.folder);
-    const gone = new AbortController();
     const opened = await AgentConnection.open({
       path: sockets.at(port.name),
       timeoutMs: ANSWER_TIMEOUT_MS[shape.accelerator],
-      signal: gone.signal,
+      isGone: () => !this.isRunning(),
     });
     if (!opened.ok) {
       port.lock[Symbol.dispose]();
@@ -143,14 +229,24 @@ interface Port {
 }
 
 /** QEMU serves one program a port: whoever has its lock. */
-function takePort(folder: string): Port | null {
-  for (let number = 1; number <= PORT_COUNT; number += 1) {
-    const name = `port${number}`;
-    if (!exists(folder)) return null;
-    const lock = tryLockFile(join(folder, `${name}.lock`));
-    if (lock !== null) return { name, lock };
+async function takePort(folder: string): Promise<Port | null> {
+  const deadline = systemClock.monotonic() + PORT_WAIT_MS;
+  while (exists(folder)) {
+    for (const name of PORT_NAMES) {
+      const lock = tryLockFile(join(folder, `${name}.lock`));
+      if (lock !== null) return { name, lock };
+    }
+    if (systemClock.monotonic() > deadline) return null;
+    await systemClock.sleep(PORT_PAUSE_MS);
   }
   return null;
+}
+
+/** Held by who changes a workspace; a failure where somebody does for too long. */
+export async function lockWorkspace(layout: VmLayout, id: string): Promise<Result<FileLock>> {
+  const lock = await lockFile(layout.lock);
+  if (lock !== null) return { ok: true, value: lock };
+  return workspaceFailure(`another process is changing ${id}, or has removed it`);
 }
 
 /** What a host name may hold of an id. */

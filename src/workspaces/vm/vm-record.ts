@@ -1,43 +1,51 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { writeFileAtomically } from "../../lib/atomic-file.ts";
+import { readJson, writeJson } from "../json-file.ts";
 import { isWorkspaceId } from "../local-layout.ts";
-import { codeOf } from "../workspace-failure.ts";
+import { seedSchema } from "../local-record.ts";
 
-const seedSchema = z.object({
-  gitDir: z.string(),
-  objectFormat: z.enum(["sha1", "sha256"]),
-  commit: z.string(),
-  branch: z.string(),
+export const shapeSchema = z.object({
+  memoryMb: z.number(),
+  processors: z.number(),
+  diskMb: z.number(),
+  network: z.enum(["none", "allow"]),
+  accelerator: z.enum(["kvm", "tcg"]),
 });
 
-const recordSchema = z.object({
-  version: z.literal(1),
-  /** Intended before it is done: `making` becomes `ready` once everything is there. */
-  state: z.enum(["making", "ready"]),
-  seed: seedSchema,
-  createdAt: z.string(),
-  machineId: z.string(),
+/** What a workspace and a snapshot of it have in common. */
+export const characterSchema = z.object({
+  seed: seedSchema.nullable(),
+  variables: z.record(z.string(), z.string()),
+  /** Name of the image that it starts with. */
   image: z.string(),
   pids: z.number(),
   cpus: z.number(),
-  shape: z.object({
-    memoryMb: z.number(),
-    processors: z.number(),
-    diskMb: z.number(),
-    network: z.enum(["none", "allow"]),
-    accelerator: z.enum(["kvm", "tcg"]),
-  }),
+  shape: shapeSchema,
+});
+
+const recordSchema = characterSchema.extend({
+  version: z.literal(2),
+  /** `making` before anything else is there, `removing` before anything is taken away. */
+  state: z.enum(["making", "running", "stopped", "restoring", "removing"]),
+  createdAt: z.string(),
+  machineId: z.string(),
+  /** The snapshot that it was forked from. */
+  forkedFrom: z.string().nullable(),
+  /** The snapshot that its state follows on; what is referenced cannot be deleted. */
+  standsOn: z.string().nullable(),
+  /** Its machine is held for a snapshot; with a dead holder, whoever comes next lets it go on. */
+  isHeld: z.boolean(),
 });
 
 const machineSchema = z.object({ pid: z.int(), identity: z.string() });
+
+export type VmCharacter = z.infer<typeof characterSchema>;
 
 /** What a later process must know of a workspace. */
 export type VmRecord = z.infer<typeof recordSchema>;
 
 /** The process that a machine is, named for good. */
-export type MachineProcess = z.infer<typeof machineSchema>;
+type MachineProcess = z.infer<typeof machineSchema>;
 
 export interface VmLayout {
   readonly folder: string;
@@ -46,6 +54,12 @@ export interface VmLayout {
   readonly disk: string;
   /** Bundles that came out. */
   readonly outbox: string;
+  /** What happened to it, and what QEMU complained of. */
+  readonly log: string;
+  /** What the guest's console said: the end of it. */
+  readonly console: string;
+  /** Held by who changes the workspace. */
+  readonly lock: string;
 }
 
 /** `null` for what cannot be an id. */
@@ -58,32 +72,42 @@ export function vmLayout(root: string, id: string): VmLayout | null {
     machine: join(folder, "machine.json"),
     disk: join(folder, "disk.qcow2"),
     outbox: join(folder, "outbox"),
+    log: join(folder, "machine.log"),
+    console: join(folder, "serial.log"),
+    lock: join(folder, "lock"),
   };
 }
 
-export function writeRecord(layout: VmLayout, record: VmRecord): Promise<void> {
-  return writeFileAtomically(layout.record, `${JSON.stringify(record)}\n`);
+export function writeRecord(layout: VmLayout, record: VmRecord): void {
+  writeJson(layout.record, record);
 }
 
-export function writeMachine(layout: VmLayout, { pid, identity }: MachineProcess): Promise<void> {
-  return writeFileAtomically(layout.machine, `${JSON.stringify({ pid, identity })}\n`);
+export function writeMachine(layout: VmLayout, { pid, identity }: MachineProcess): void {
+  writeJson(layout.machine, { pid, identity });
 }
 
 /** `null` where there is none, or none of this version. */
 export function readRecord(layout: VmLayout): VmRecord | null {
-  return readParsed(layout.record, recordSchema);
+  return readJson(layout.record, recordSchema);
 }
 
 export function readMachine(layout: VmLayout): MachineProcess | null {
-  return readParsed(layout.machine, machineSchema);
+  return readJson(layout.machine, machineSchema);
 }
 
-function readParsed<T>(file: string, schema: z.ZodType<T>): T | null {
-  try {
-    return schema.parse(JSON.parse(readFileSync(file, "utf8")));
-  } catch (error) {
-    const isExpected = codeOf(error) !== "" || error instanceof SyntaxError;
-    if (isExpected || error instanceof z.ZodError) return null;
-    throw error;
-  }
+/** Made all of it, and not being removed. */
+export function isWhole(record: VmRecord | null): record is VmRecord {
+  return record !== null && record.state !== "making" && record.state !== "removing";
+}
+
+/** Those parts of a record that a snapshot keeps and gives to forks. */
+export function characterOf({
+  seed,
+  variables,
+  image,
+  pids,
+  cpus,
+  shape,
+}: VmCharacter): VmCharacter {
+  return { seed, variables, image, pids, cpus, shape };
 }

@@ -6,14 +6,13 @@ import type { AgentConnection } from "./agent-connection.ts";
 import { execInGuest, unstartable } from "./agent-exec.ts";
 import { readGuestFile, writeGuestFile } from "./agent-requests.ts";
 import { collectFromGuest } from "./collect.ts";
-import { CONTEXT, guestEnvironment, guestPath, REPOSITORY, WORKSPACE_ROOT } from "./guest.ts";
+import { CONTEXT, guestEnvironment, guestPath, REPOSITORY } from "./guest.ts";
 import type { VmMachine } from "./vm-machine.ts";
-import type { VmLayout, VmRecord } from "./vm-record.ts";
+import { readRecord, type VmLayout } from "./vm-record.ts";
 
 export interface VmWorkspaceMeans {
   readonly id: string;
   readonly layout: VmLayout;
-  readonly record: VmRecord;
   readonly machine: VmMachine;
   readonly env: Readonly<Record<string, string>>;
   readonly limits: VmLimits;
@@ -56,16 +55,16 @@ export class VmWorkspace implements Workspace {
   }
 
   writeFile(path: string, content: string | Buffer): Promise<Result<void>> {
-    return this.#withPath(path, (agent, absolute) =>
+    return this.withPath(path, (agent, absolute) =>
       writeGuestFile(agent, { path: absolute, content: Buffer.from(content) }),
     );
   }
 
   readFile(path: string, options: { readonly bytesMax: number }): Promise<Result<Buffer>> {
-    return this.#withPath(path, async (agent, absolute) => {
+    return this.withPath(path, async (agent, absolute) => {
       const chunks: Buffer[] = [];
-      const onData = (chunk: Buffer): void => void chunks.push(chunk);
-      const read = await readGuestFile(agent, { path: absolute, ...options, onData });
+      const onPiece = (piece: Buffer): void => void chunks.push(piece);
+      const read = await readGuestFile(agent, { path: absolute, ...options, onPiece });
       return read.ok ? { ok: true, value: Buffer.concat(chunks) } : read;
     });
   }
@@ -75,10 +74,10 @@ export class VmWorkspace implements Workspace {
   ): Promise<Result<{ readonly bundle: string | null; readonly head: string }>> {
     const agent = await this.#connect();
     if (!agent.ok) return agent;
-    const { layout, limits, record } = this.#means;
+    const { layout, limits } = this.#means;
     return collectFromGuest(agent.value, {
       base,
-      objectFormat: record.seed.objectFormat,
+      objectFormat: readRecord(layout)?.seed?.objectFormat ?? "sha1",
       outbox: layout.outbox,
       timeoutMs: limits.collectTimeoutMs,
       bundleBytesMax: limits.bundleBytesMax,
@@ -94,6 +93,16 @@ export class VmWorkspace implements Workspace {
     await removeFolder(layout.folder, limits.removeTimeoutMs);
   }
 
+  /** Everything that a command of it gets, beside what its request says. */
+  environment(given: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+    return {
+      ...guestEnvironment(this.#means.env),
+      ...given,
+      MYCELIUM_WORKSPACE_ID: this.id,
+      MYCELIUM_WORKSPACE_DIR: REPOSITORY,
+    };
+  }
+
   async #run(request: ExecRequest): Promise<ExecResult> {
     const cwd = guestPath(request.cwd ?? REPOSITORY);
     if (!cwd.ok) return unstartable(cwd.failure.message);
@@ -102,16 +111,11 @@ export class VmWorkspace implements Workspace {
     }
     const agent = await this.#connect();
     if (!agent.ok) return unstartable(agent.failure.message);
-    const { env, limits } = this.#means;
+    const { limits } = this.#means;
     return execInGuest(agent.value, {
       ...request,
       cwd: cwd.value,
-      env: {
-        ...guestEnvironment(env),
-        ...request.env,
-        MYCELIUM_WORKSPACE_ID: this.id,
-        MYCELIUM_WORKSPACE_DIR: WORKSPACE_ROOT,
-      },
+      env: this.environment(request.env),
       outputBytesMax: request.outputBytesMax ?? limits.outputBytesMax,
       destroyed: this.#destroyed.signal,
     });
@@ -122,7 +126,8 @@ export class VmWorkspace implements Workspace {
     return this.#means.connect();
   }
 
-  async #withPath<T>(
+  /** Acts on a path inside; what fails names it. */
+  async withPath<T>(
     path: string,
     act: (agent: AgentConnection, absolute: string) => Promise<Result<T>>,
   ): Promise<Result<T>> {

@@ -9,11 +9,12 @@ import { git } from "./phases/git.ts";
 import { lifecycle } from "./phases/lifecycle.ts";
 import { network } from "./phases/network.ts";
 import { adopt, parallel, prepare, setEnv } from "./phases/orchestration.ts";
+import { swarm } from "./phases/swarm.ts";
 import { snapshots } from "./phases/snapshots.ts";
 
 const TIMEOUT_MS = 900_000;
 /** So that none gets lost without a word. */
-const STEPS_MIN = 100;
+const STEPS_MIN = 118;
 
 const PHASES = [
   lifecycle,
@@ -25,6 +26,7 @@ const PHASES = [
   setEnv,
   prepare,
   parallel,
+  swarm,
   adopt,
   cleanup,
 ];

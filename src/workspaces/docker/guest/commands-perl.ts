@@ -2,9 +2,9 @@
 export const COMMANDS = String.raw`# Commands
 
 sub parse_command {
-  my ($uid, $gid, $root, $base, $cwd, $has_input, $count, @rest) = @_;
+  my ($uid, $gid, $roots, $base, $cwd, $has_input, $count, @rest) = @_;
   my @variables = splice @rest, 0, $count;
-  return { uid => $uid, gid => $gid, root => $root, base => $base, cwd => $cwd,
+  return { uid => $uid, gid => $gid, roots => $roots, base => $base, cwd => $cwd,
     has_input => $has_input, variables => \@variables, command => \@rest };
 }
 

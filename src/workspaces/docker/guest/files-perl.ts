@@ -1,5 +1,5 @@
 /** Files: read, written and listed. */
-export const FILES = String.raw`# Files: as the user, and never outside of the root.
+export const FILES = String.raw`# Files: as the user, and never outside of the roots.
 
 sub as_user {
   my ($uid, $gid, $act) = @_;
@@ -12,11 +12,16 @@ sub as_user {
   return @answer;
 }
 
-sub is_inside { my ($root, $path) = @_; return $path eq $root || index($path, "$root/") == 0 }
+# Roots are parted by colons.
+sub is_root { my ($roots, $path) = @_; return grep { $path eq $_ } split /:/, $roots }
+sub is_inside {
+  my ($roots, $path) = @_;
+  return grep { $path eq $_ || index($path, "$_/") == 0 } split /:/, $roots;
+}
 
 # Without looking at the disk; undef where it leads out.
 sub lexical {
-  my ($root, $base, $path) = @_;
+  my ($roots, $base, $path) = @_;
   return undef if $path =~ /\0/;
   my @parts;
   for my $part (split m{/}, $path =~ m{^/} ? $path : "$base/$path") {
@@ -24,7 +29,7 @@ sub lexical {
     elsif ($part ne '' && $part ne '.') { push @parts, $part }
   }
   my $whole = '/' . join '/', @parts;
-  return is_inside($root, $whole) ? $whole : undef;
+  return is_inside($roots, $whole) ? $whole : undef;
 }
 
 sub real { my ($path) = @_; my $real = Cwd::abs_path($path); return defined $real && -e $real ? $real : undef }
@@ -32,17 +37,17 @@ sub real { my ($path) = @_; my $real = Cwd::abs_path($path); return defined $rea
 my @OUTSIDE = ('outside', 'leads out of the workspace');
 
 sub existing_inside {
-  my ($root, $base, $path) = @_;
-  my $whole = lexical($root, $base, $path);
+  my ($roots, $base, $path) = @_;
+  my $whole = lexical($roots, $base, $path);
   return (undef, @OUTSIDE) if !defined $whole;
   my $real = real($whole);
   return (undef, 'missing', 'is not there') if !defined $real;
-  return is_inside($root, $real) ? ($real) : (undef, @OUTSIDE);
+  return is_inside($roots, $real) ? ($real) : (undef, @OUTSIDE);
 }
 
 sub folder_inside {
   my ($wanted) = @_;
-  my ($real, undef, $why) = existing_inside($wanted->{root}, $wanted->{base}, $wanted->{cwd});
+  my ($real, undef, $why) = existing_inside($wanted->{roots}, $wanted->{base}, $wanted->{cwd});
   return (undef, "$wanted->{cwd} $why") if !defined $real;
   return -d $real ? ($real) : (undef, "$wanted->{cwd} is no folder");
 }
@@ -63,9 +68,9 @@ sub open_regular {
 }
 
 sub write_file {
-  my ($uid, $gid, $root, $base, $path) = @_;
+  my ($uid, $gid, $roots, $base, $path) = @_;
   my ($file, $reason, $why) = as_user($uid, $gid, sub {
-    my ($target, @refused) = target_inside($root, $base, $path);
+    my ($target, @refused) = target_inside($roots, $base, $path);
     return (undef, @refused) if !defined $target;
     return open_regular($target, O_WRONLY | O_CREAT);
   });
@@ -91,10 +96,10 @@ sub write_file {
 }
 
 sub target_inside {
-  my ($root, $base, $path) = @_;
-  my $whole = lexical($root, $base, $path);
+  my ($roots, $base, $path) = @_;
+  my $whole = lexical($roots, $base, $path);
   return (undef, @OUTSIDE) if !defined $whole;
-  return (undef, 'not-a-file', 'is the workspace itself') if $whole eq $root;
+  return (undef, 'not-a-file', 'is the workspace itself') if is_root($roots, $whole);
   my ($folder, $name) = $whole =~ m{^(.*)/([^/]+)$}s;
   my $deepest = $folder;
   my @missing;
@@ -102,25 +107,25 @@ sub target_inside {
     $deepest =~ s{/([^/]+)$}{}s;
     unshift @missing, $1;
   }
-  return (undef, @OUTSIDE) if !is_inside($root, real($deepest));
+  return (undef, @OUTSIDE) if !is_inside($roots, real($deepest));
   for my $part (@missing) {
     $deepest .= "/$part";
     mkdir $deepest or return (undef, reason_of_errno(), "$deepest cannot be made: $!");
   }
   my $real = real($folder);
   return (undef, 'missing', 'has no folder') if !defined $real;
-  return (undef, @OUTSIDE) if !is_inside($root, $real);
+  return (undef, @OUTSIDE) if !is_inside($roots, $real);
   my $target = "$real/$name";
   return ($target) if !-l $target;
   my $led = real($target);
   return (undef, 'outside', 'is a link that leads nowhere') if !defined $led;
-  return is_inside($root, $led) ? ($led) : (undef, @OUTSIDE);
+  return is_inside($roots, $led) ? ($led) : (undef, @OUTSIDE);
 }
 
 sub read_file {
-  my ($uid, $gid, $root, $base, $path, $most, $offset, $length) = @_;
+  my ($uid, $gid, $roots, $base, $path, $most, $offset, $length) = @_;
   my ($file, $reason, $why) = as_user($uid, $gid, sub {
-    my ($real, @refused) = existing_inside($root, $base, $path);
+    my ($real, @refused) = existing_inside($roots, $base, $path);
     return (undef, @refused) if !defined $real;
     return open_regular($real, O_RDONLY);
   });
@@ -142,9 +147,9 @@ sub read_file {
 }
 
 sub list_folder {
-  my ($uid, $gid, $root, $base, $path) = @_;
+  my ($uid, $gid, $roots, $base, $path) = @_;
   my ($names, $reason, $why) = as_user($uid, $gid, sub {
-    my ($real, @refused) = existing_inside($root, $base, $path);
+    my ($real, @refused) = existing_inside($roots, $base, $path);
     return (undef, @refused) if !defined $real;
     opendir(my $folder, $real) or return (undef, reason_of_errno(), "cannot be listed: $!");
     my @entries;

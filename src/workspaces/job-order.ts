@@ -1,16 +1,19 @@
-/** What the runner of a background command reads from its standard input. */
+/** What the runner of a background command reads from its standard input, whatever the kind. */
 export interface JobOrder {
   readonly folder: string;
   readonly command: readonly [string, ...string[]];
-  readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   /** Base64. */
   readonly stdin: string | null;
   readonly timeoutMs: number;
-  /** `NAME=value` in the environment of all that the command starts, and of nothing else. */
-  readonly marker: string;
   /** Of each stream; what comes beyond is counted and not kept. */
   readonly outputBytesMax: number;
+}
+
+export interface LocalJobOrder extends JobOrder {
+  readonly cwd: string;
+  /** `NAME=value` in the environment of all that the command starts, and of nothing else. */
+  readonly marker: string;
 }
 
 /** The files in a job's folder. */

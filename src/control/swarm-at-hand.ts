@@ -1,0 +1,70 @@
+import { join } from "node:path";
+import { Refusal } from "../domain/failure.ts";
+import { readSwarm } from "../swarm/swarm-record.ts";
+import { swarmOwnerSchema, type SwarmMeans } from "../swarm/means.ts";
+import type { MergeMeans } from "../merging/merge-room.ts";
+import { openKept } from "./kept-at-hand.ts";
+import type { OperationContext } from "./operation.ts";
+import { isOwnedBy, ownerOf } from "./owned-workspace.ts";
+import { vaultOf } from "./operations/vault.ts";
+import { withStore } from "./with-store.ts";
+
+/** What merges on this machine need, whoever asks for one. */
+export function mergeMeansOf({
+  environment,
+  clock,
+}: Pick<OperationContext, "environment" | "clock">): MergeMeans {
+  const env = { PATH: environment.path, HOME: environment.userHome };
+  return { folder: join(environment.home, "merging"), env, clock };
+}
+
+export async function withSwarmMeans<T>(
+  context: OperationContext,
+  work: (means: SwarmMeans) => Promise<T>,
+): Promise<T> {
+  const { environment, clock, signal, session } = context;
+  const { ledger, providers, env } = openKept(context);
+  return withStore(context, [], (store) =>
+    work({
+      store,
+      ledger,
+      providers,
+      env,
+      clock,
+      signal,
+      vault: vaultOf(context),
+      merging: mergeMeansOf(context),
+      locksDir: join(environment.home, "swarms"),
+      rescuedDir: join(environment.home, "rescued"),
+      owner: ownerOf(session),
+      refuseForeign: (id) => {
+        const entry = ledger.find(id);
+        if (entry === null || isOwnedBy(entry.owner, session)) return;
+        throw new Refusal("swarm-refused", `the workspace ${id} is not this session's`, {
+          hint: "use a workspace of your own, or adopt this one first",
+          details: { workspace: id },
+        });
+      },
+      onProgress: (done, total, message) => context.onProgress?.(done, total, message),
+    }),
+  );
+}
+
+/** Throws where the swarm is another session's. A person may touch all of them. */
+export async function refuseForeignSwarm(
+  means: SwarmMeans,
+  { session }: OperationContext,
+  id: string,
+): Promise<void> {
+  const { row } = await readSwarm(means, id);
+  if (session.kind === "person" || isOwnSwarm(row.owner, session)) return;
+  throw new Refusal("swarm-refused", `${id} is another session's swarm`, {
+    hint: "`swarm_list` shows your own",
+  });
+}
+
+export function isOwnSwarm(owner: string, session: OperationContext["session"]): boolean {
+  if (session.kind === "person") return true;
+  const { id, kind } = swarmOwnerSchema.parse(JSON.parse(owner));
+  return kind === "session" && id === session.id;
+}
