@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   planning: ["domain", "lib", "config"],
   setup: ["domain", "lib", "git", "config"],
   logs: ["domain", "lib", "store"],
+  sessions: ["domain", "lib"],
   vault: ["domain", "lib"],
   teams: [
     "domain",
@@ -105,9 +106,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "workspaces/prepare.ts",
     "workspaces/sweep.ts",
     "workspaces/workspace-name.ts",
+    "sessions",
+    "merging",
     "compose.ts",
   ],
-  cli: ["domain", "lib", "config", "config.ts", "control"],
+  mcp: ["domain", "lib", "config", "sessions", "control"],
+  cli: ["domain", "lib", "config", "config.ts", "control", "mcp", "sessions/policy.ts"],
 };
 
 /** Words that may stand in one place only, with what to use elsewhere. */

@@ -4,11 +4,13 @@ import { addClean } from "./commands/clean.ts";
 import { addImage } from "./commands/image.ts";
 import { addInit } from "./commands/init.ts";
 import { addLogs } from "./commands/logs.ts";
+import { addMcp } from "./commands/mcp.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addResume } from "./commands/resume.ts";
 import { addRun } from "./commands/run.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTool } from "./commands/tool.ts";
 import { addSwarm } from "./commands/swarm.ts";
 import { addTeam } from "./commands/team.ts";
 import { addVault } from "./commands/vault.ts";
@@ -74,6 +76,8 @@ function makeProgram(version: string, terminal: Terminal, run: Runner): Command 
     addVault,
     addTeam,
     addImage,
+    addMcp,
+    addTool,
   ];
   for (const addCommand of add) addCommand(program, run);
   return program;

@@ -17,6 +17,8 @@ export interface Session {
   readonly style: Style;
   readonly errorStyle: Style;
   readonly signal: AbortSignal;
+  /** What operations are given, for faces that perform them by themselves. */
+  readonly context: OperationContext;
   perform<I extends z.ZodType, O extends z.ZodType>(
     operation: Operation<I, O>,
     input: unknown,
@@ -80,6 +82,7 @@ function makeSession(options: SessionOptions, signal: AbortSignal): Session {
     style,
     errorStyle: makeStyle(wantsColor && terminal.stderr.isTerminal),
     signal,
+    context,
     perform: (operation, input, listeners = {}) =>
       perform(operation, { ...context, ...listeners }, input),
     answer: (result, render) => {

@@ -3,6 +3,8 @@ import { z } from "zod";
 import { composeProviders } from "../compose.ts";
 import type { Environment } from "../config/environment.ts";
 import { Refusal, type Result } from "../domain/failure.ts";
+import { systemClock } from "../lib/clock.ts";
+import { openSessionBook, type SessionBook } from "../sessions/session-book.ts";
 import { openLedger, type KeptLedger } from "../workspaces/kept-ledger.ts";
 import { findKept } from "../workspaces/kept-workspaces.ts";
 import type { LastingProvider, LastingWorkspace } from "../workspaces/lasting-workspace.ts";
@@ -53,6 +55,7 @@ export function limitsOf(limits: z.output<typeof limitsSchema>) {
 export interface KeptAtHand {
   readonly ledger: KeptLedger;
   readonly providers: ReadonlyMap<string, LastingProvider>;
+  readonly sessions: SessionBook;
   /** What commands get: enough to find programs; `HOME` is the workspace's own. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -60,6 +63,7 @@ export interface KeptAtHand {
 export function openKept({ environment }: Pick<OperationContext, "environment">): KeptAtHand {
   armCrashPointOf(environment);
   return {
+    sessions: openSessionBook(join(environment.home, "sessions"), systemClock),
     ledger: openLedger(join(environment.home, "kept")),
     providers: composeProviders(environment),
     env: envOf(environment),

@@ -47,6 +47,11 @@ export function knownSecrets(
   return [...passed, ...secrets].map(([, value]) => value);
 }
 
+/** Those that stand in the environment by common agreement alone. */
+export function commonSecrets({ lookup }: Pick<Environment, "lookup">): readonly string[] {
+  return COMMON_VARIABLES.flatMap((name) => lookup(name) ?? []);
+}
+
 /** Long, of letters and digits, and no path: such a thing is not said by chance. */
 function looksRandom(value: string): boolean {
   return /^[A-Za-z0-9+=_.-][A-Za-z0-9+/=_.-]{19,}$/.test(value) && /\d/.test(value);

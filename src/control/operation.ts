@@ -4,6 +4,8 @@ import type { RecordedEvent } from "../domain/event.ts";
 import { Refusal } from "../domain/failure.ts";
 import { checkShape, listProblems } from "../domain/problem.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { Cost } from "../sessions/admission.ts";
+import type { WorkspaceKind } from "../workspaces/workspace.ts";
 import type { RunReport } from "../runs/report.ts";
 
 /** Who asks: the person at a command line, or a client's session by its id. */
@@ -17,6 +19,8 @@ export interface OperationContext {
   readonly session: Principal;
   readonly environment: Environment;
   readonly cwd: string;
+  /** Of workspaces that are made where nobody says a kind; the best that there is by default. */
+  readonly defaultKind?: WorkspaceKind | undefined;
   /** The configuration file that was named, if one was. */
   readonly configFile: string | undefined;
   readonly clock: Clock;
@@ -43,6 +47,8 @@ export interface OperationTool {
   readonly destructive: boolean;
   /** Whether it may take longer than a client waits, and can be started detached. */
   readonly long: boolean;
+  /** What a call takes of its session's rates; nothing where it is left out. */
+  readonly cost?: (input: never) => Cost;
 }
 
 /** One thing that Mycelium can be asked to do, through whatever face. */

@@ -16,7 +16,7 @@ describe("the list of operations", () => {
   test("names each once and says what it does in one line", () => {
     expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
     for (const { name, summary } of all) {
-      expect(name).toMatch(/^[a-z]+(\.[a-z]+)?$/);
+      expect(name).toMatch(/^[a-z]+(\.[a-z_]+)?$/);
       expect(summary).toMatch(/^[A-Z][^\n]*[^.\n]$/);
     }
   });

@@ -7,6 +7,41 @@ import { plan } from "./operations/plan.ts";
 import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
 import { previewRun, run } from "./operations/run.ts";
+import { toolWorkspaceAdopt } from "./operations/tools/adopt.ts";
+import { toolExec, toolExecBackground, toolExecParallel } from "./operations/tools/exec.ts";
+import {
+  toolFileEdit,
+  toolFileList,
+  toolFileRead,
+  toolFileTransfer,
+  toolFileWrite,
+} from "./operations/tools/files.ts";
+import {
+  toolGitClone,
+  toolGitCommit,
+  toolGitDiff,
+  toolGitPush,
+  toolGitStatus,
+} from "./operations/tools/git.ts";
+import {
+  toolWorkspaceCreate,
+  toolWorkspaceDestroy,
+  toolWorkspaceInfo,
+  toolWorkspaceList,
+  toolWorkspaceLogs,
+  toolWorkspaceStart,
+  toolWorkspaceStop,
+} from "./operations/tools/life.ts";
+import { toolWorkspaceMerge } from "./operations/tools/merge.ts";
+import {
+  toolOperationCancel,
+  toolOperationStatus,
+  toolOperationWait,
+} from "./operations/tools/operations.ts";
+import { toolNetworkPolicy, toolPortForward } from "./operations/tools/ports.ts";
+import { toolWorkspacePrepare } from "./operations/tools/prepare.ts";
+import { toolSetEnv } from "./operations/tools/set-env.ts";
+import { toolSnapshot, toolWorkspaceFork } from "./operations/tools/snapshots.ts";
 import * as swarm from "./operations/swarm.ts";
 import { team } from "./operations/team.ts";
 import { vault } from "./operations/vault.ts";
@@ -41,4 +76,35 @@ export const OPERATIONS = {
   ...workspaceCommands,
   ...workspaceFiles,
   ...workspaceSnapshots,
+  toolWorkspaceCreate,
+  toolWorkspaceDestroy,
+  toolWorkspaceStart,
+  toolWorkspaceStop,
+  toolWorkspaceList,
+  toolWorkspaceInfo,
+  toolWorkspaceLogs,
+  toolExec,
+  toolExecBackground,
+  toolExecParallel,
+  toolSetEnv,
+  toolFileWrite,
+  toolFileRead,
+  toolFileEdit,
+  toolFileList,
+  toolFileTransfer,
+  toolSnapshot,
+  toolWorkspaceFork,
+  toolWorkspacePrepare,
+  toolWorkspaceAdopt,
+  toolPortForward,
+  toolNetworkPolicy,
+  toolGitClone,
+  toolGitStatus,
+  toolGitDiff,
+  toolGitCommit,
+  toolGitPush,
+  toolWorkspaceMerge,
+  toolOperationStatus,
+  toolOperationWait,
+  toolOperationCancel,
 } as const;

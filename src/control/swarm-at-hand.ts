@@ -3,9 +3,9 @@ import { Refusal } from "../domain/failure.ts";
 import { readSwarm } from "../swarm/swarm-record.ts";
 import { swarmOwnerSchema, type SwarmMeans } from "../swarm/means.ts";
 import type { MergeMeans } from "../merging/merge-room.ts";
-import type { KeptOwner } from "../workspaces/kept-ledger.ts";
 import { openKept } from "./kept-at-hand.ts";
 import type { OperationContext } from "./operation.ts";
+import { isOwnedBy, ownerOf } from "./owned-workspace.ts";
 import { vaultOf } from "./operations/vault.ts";
 import { withStore } from "./with-store.ts";
 
@@ -39,7 +39,7 @@ export async function withSwarmMeans<T>(
       owner: ownerOf(session),
       refuseForeign: (id) => {
         const entry = ledger.find(id);
-        if (entry === null || isOwn(entry.owner, session)) return;
+        if (entry === null || isOwnedBy(entry.owner, session)) return;
         throw new Refusal("swarm-refused", `the workspace ${id} is not this session's`, {
           hint: "use a workspace of your own, or adopt this one first",
           details: { workspace: id },
@@ -67,14 +67,4 @@ export function isOwnSwarm(owner: string, session: OperationContext["session"]):
   if (session.kind === "person") return true;
   const { id, kind } = swarmOwnerSchema.parse(JSON.parse(owner));
   return kind === "session" && id === session.id;
-}
-
-function ownerOf({ kind, id }: OperationContext["session"]): KeptOwner {
-  return kind === "person" ? "person" : ({ session: id } as unknown as KeptOwner);
-}
-
-function isOwn(owner: KeptOwner, { kind, id }: OperationContext["session"]): boolean {
-  if (kind === "person") return true;
-  const session = owner !== null && owner !== "person" && "session" in owner ? owner.session : null;
-  return session === id;
 }

@@ -12,6 +12,8 @@ import { isWorkspaceName, NAME_RULE } from "./workspace-name.ts";
 
 const processSchema = z.object({ pid: z.int(), identity: z.string().nullable() });
 
+const sessionSchema = z.object({ session: z.string() });
+
 const entrySchema = z.object({
   version: z.literal(1),
   /** A workspace's name, or a snapshot's id. */
@@ -21,8 +23,11 @@ const entrySchema = z.object({
   /** `making` and `removing` are written before the act; with a dead maker they are for the sweep. */
   state: z.enum(["making", "ready", "removing"]),
   maker: processSchema,
-  /** A person owns until they destroy; a process as long as it lives; `null` is nobody. */
-  owner: z.union([z.literal("person"), processSchema]).nullable(),
+  /**
+   * A person owns until they destroy; a process as long as it lives; a session as long as its client
+   * is there, and nobody takes over; `null` is nobody.
+   */
+  owner: z.union([z.literal("person"), processSchema, sessionSchema]).nullable(),
   /** The commit that its work began at. */
   base: z.string().nullable(),
   /** When it was first seen without an owner. */
@@ -82,8 +87,19 @@ export function isAbandoned({ state, maker }: KeptEntry): boolean {
   return state !== "ready" && !lives(maker);
 }
 
-export function isOwned({ owner }: KeptEntry): boolean {
-  return owner === "person" || (owner !== null && lives(owner));
+/** Whether the session of an id is live. */
+export type SessionCheck = (id: string) => boolean;
+
+export function isOwned({ owner }: KeptEntry, isSessionLive: SessionCheck): boolean {
+  if (owner === null || owner === "person") return owner === "person";
+  return "session" in owner ? isSessionLive(owner.session) : lives(owner);
+}
+
+/** In one word, for people. */
+export function ownerText(owner: KeptOwner): string {
+  if (owner === null) return "nobody";
+  if (owner === "person") return owner;
+  return "session" in owner ? `session ${owner.session}` : "process";
 }
 
 /** This process, as a maker or an owner. */

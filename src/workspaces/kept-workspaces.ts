@@ -57,14 +57,14 @@ export async function forkKept(
 
 /** Takes a snapshot, and remembers where the work in it began. */
 export async function snapshotKept(
-  { provider, ledger }: Pick<KeptMeans, "provider" | "ledger">,
+  { provider, ledger, owner = "person" }: Omit<KeptMeans, "owner"> & Partial<KeptMeans>,
   workspace: LastingWorkspace,
   name: string,
 ): Promise<Result<Snapshot>> {
   const id = snapshotId(workspace.id, name);
   const base = ledger.find(workspace.id)?.base ?? null;
   const { kind } = provider;
-  const claimed = ledger.claim({ id, what: "snapshot", kind, owner: "person", base });
+  const claimed = ledger.claim({ id, what: "snapshot", kind, owner, base });
   if (!claimed.ok) return claimed;
   crashPoint("kept.claimed");
   return settle(ledger, claimed.value, await workspace.snapshot(name));

@@ -1,3 +1,4 @@
+import { systemClock } from "../lib/clock.ts";
 import { endMarkedProcesses, signalMarkedProcesses } from "../lib/process.ts";
 import type { Result } from "../domain/failure.ts";
 import { makeJobFolder, runningJob, startRunner } from "./job-files.ts";
@@ -39,6 +40,9 @@ export async function startLocalJob(start: JobStart): Promise<Result<{ readonly 
   return started.ok ? { ok: true, value: { job } } : started;
 }
 
+const BEGIN_WAIT_MS = 20_000;
+const BEGIN_PAUSE_MS = 5;
+
 /** Refuses where the job is unknown or has ended. */
 export async function signalLocalJob(
   layout: LocalLayout,
@@ -47,7 +51,13 @@ export async function signalLocalJob(
   const running = runningJob(layout.jobs, job);
   if (!running.ok) return running;
   const marker = `MYCELIUM_JOB_ID=${job}`;
-  if (signal === "SIGKILL") await endMarkedProcesses(marker);
-  else signalMarkedProcesses(marker, signal);
+  const send = async (): Promise<number> =>
+    signal === "SIGKILL" ? endMarkedProcesses(marker) : signalMarkedProcesses(marker, signal);
+  // Its runner may be there before the command is.
+  const deadline = systemClock.monotonic() + BEGIN_WAIT_MS;
+  while ((await send()) === 0 && runningJob(layout.jobs, job).ok) {
+    if (systemClock.monotonic() > deadline) break;
+    await systemClock.sleep(BEGIN_PAUSE_MS);
+  }
   return { ok: true, value: undefined };
 }

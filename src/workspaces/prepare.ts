@@ -98,7 +98,7 @@ async function makeGolden(request: PrepareRequest, id: string): Promise<Result<S
     if (!set.ok) return set;
     const ran = await runCommands(request, workspace);
     if (!ran.ok) return ran;
-    const snapshot = await snapshotKept(means, workspace, SNAPSHOT_NAME);
+    const snapshot = await snapshotKept({ provider, ledger }, workspace, SNAPSHOT_NAME);
     crashPoint("golden.made");
     // The workspace itself stands on it, for one moment more.
     return snapshot.ok ? { ok: true, value: { ...snapshot.value, references: 0 } } : snapshot;

@@ -34,6 +34,7 @@ function sweep(
     rescuedDir: rescuedDir(rig),
     env: ENV,
     dryRun: false,
+    isSessionLive: () => false,
   });
 }
 

@@ -2,7 +2,14 @@ import { Refusal, type Result } from "../domain/failure.ts";
 import { timestamp, type Clock } from "../lib/clock.ts";
 import { crashPoint } from "../lib/crash-point.ts";
 import { tryLockFile } from "../lib/file-lock.ts";
-import { isAbandoned, isOwned, self, type KeptEntry, type KeptLedger } from "./kept-ledger.ts";
+import {
+  isAbandoned,
+  isOwned,
+  self,
+  type KeptEntry,
+  type KeptLedger,
+  type SessionCheck,
+} from "./kept-ledger.ts";
 import { deleteKeptSnapshot, destroyKept } from "./kept-workspaces.ts";
 import type { LastingProvider } from "./lasting-workspace.ts";
 import { rescueWork } from "./rescue.ts";
@@ -20,6 +27,8 @@ export interface SweepRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Only tells what it would remove. */
   readonly dryRun: boolean;
+  /** Where nobody can say, all are: nothing of theirs is removed. */
+  readonly isSessionLive?: SessionCheck;
 }
 
 export interface Swept {
@@ -95,13 +104,13 @@ async function adoptUnknown(
 }
 
 function reasonToRemove(
-  { ledger, clock, afterMs, dryRun }: SweepRequest,
+  { ledger, clock, afterMs, dryRun, isSessionLive = () => true }: SweepRequest,
   entry: KeptEntry,
 ): Swept["why"] | "waiting" | null {
   if (isAbandoned(entry)) return entry.state === "making" ? "half-made" : "half-removed";
   if (entry.state !== "ready" || entry.what === "snapshot") return null;
   const isKnown = entry.unownedSince !== null;
-  if (isOwned(entry)) {
+  if (isOwned(entry, isSessionLive)) {
     if (isKnown && !dryRun) ledger.write({ ...entry, unownedSince: null });
     return null;
   }

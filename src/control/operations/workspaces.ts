@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { ownerProcess } from "../../workspaces/kept-ledger.ts";
+import { ownerProcess, ownerText } from "../../workspaces/kept-ledger.ts";
 import { createKept, destroyKept } from "../../workspaces/kept-workspaces.ts";
 import type { WorkspaceInfo } from "../../workspaces/lasting-workspace.ts";
 import { sweepKept } from "../../workspaces/sweep.ts";
@@ -68,7 +68,7 @@ export const createWorkspace = defineOperation({
     const limits = limitsOf(input.limits);
     const request = { id, seed, env: kept.env, network, limits, image };
     const made = await createKept({ provider, ledger: kept.ledger, owner }, request);
-    return shown(await unwrap(made).info(), owner === "person" ? owner : "process");
+    return shown(await unwrap(made).info(), ownerText(owner));
   },
 });
 
@@ -83,7 +83,7 @@ export const listWorkspaces = defineOperation({
     for (const { id, what, kind: its, owner } of ledger.list()) {
       if (what === "snapshot" || (kind !== undefined && kind !== its)) continue;
       const found = await providers.get(its)?.find({ id, env });
-      const who = owner === null ? "nobody" : owner === "person" ? owner : "process";
+      const who = ownerText(owner);
       workspaces.push(found ? shown(await found.info(), who) : halfMade(id, its, who));
     }
     return { workspaces: workspaces.toSorted((one, other) => (one.name < other.name ? -1 : 1)) };
@@ -128,9 +128,7 @@ export const workspaceInfo = defineOperation({
   output: infoSchema,
   run: async (context, { name }) => {
     const { workspace, ledger } = await workspaceAtHand(context, name);
-    const owner = ledger.find(name)?.owner ?? null;
-    const who = owner === null ? "nobody" : owner === "person" ? owner : "process";
-    return shown(await workspace.info(), who);
+    return shown(await workspace.info(), ownerText(ledger.find(name)?.owner ?? null));
   },
 });
 
@@ -275,7 +273,7 @@ export const sweepWorkspaces = defineOperation({
     waiting: z.array(z.strictObject({ id: z.string(), since: z.string() })),
   }),
   run: async (context, { after_seconds: seconds, dry_run: dryRun }) => {
-    const { ledger, providers, env } = openKept(context);
+    const { ledger, providers, env, sessions } = openKept(context);
     const { removed, failed, waiting } = await sweepKept({
       ledger,
       providers: [...providers.values()],
@@ -284,6 +282,7 @@ export const sweepWorkspaces = defineOperation({
       rescuedDir: join(context.environment.home, "rescued"),
       env,
       dryRun,
+      isSessionLive: (id) => sessions.isLive(id),
     });
     return { dry_run: dryRun, removed: [...removed], failed: [...failed], waiting: [...waiting] };
   },

@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import { makeSandbox } from "../../support/cli.ts";
+import { connectMcp } from "../../support/mcp-client.ts";
+import { countSteps, whatFailed, type Kind, type Stage } from "./driver.ts";
+import { cleanup } from "./phases/cleanup.ts";
+import { exec } from "./phases/exec.ts";
+import { files } from "./phases/files.ts";
+import { git } from "./phases/git.ts";
+import { lifecycle } from "./phases/lifecycle.ts";
+import { network } from "./phases/network.ts";
+import { adopt, parallel, prepare, setEnv } from "./phases/orchestration.ts";
+import { swarm } from "./phases/swarm.ts";
+import { snapshots } from "./phases/snapshots.ts";
+
+const TIMEOUT_MS = 900_000;
+/** So that none gets lost without a word. */
+const STEPS_MIN = 118;
+
+const PHASES = [
+  lifecycle,
+  exec,
+  files,
+  network,
+  git,
+  snapshots,
+  setEnv,
+  prepare,
+  parallel,
+  swarm,
+  adopt,
+  cleanup,
+];
+
+/** `MYCELIUM_MCP_KINDS=docker,vm` has others walk the same steps. */
+const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? "local").split(",") as readonly Kind[];
+
+describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
+  test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
+    await using sandbox = await makeSandbox();
+    await using mcp = await connectMcp(sandbox, { args: ["--kind", kind] });
+    const isLocal = kind === "local";
+    const stage: Stage = {
+      sandbox,
+      mcp,
+      kind,
+      at: (text) => (isLocal ? text.replaceAll("/workspace", ".") : text),
+      hostname: isLocal ? "echo $HOSTNAME" : "hostname",
+      primary: "primary",
+      golden: null,
+      forks: [],
+    };
+    const steps = countSteps();
+    for (const phase of PHASES) await phase(stage, steps);
+    expect(whatFailed(steps.reports)).toEqual([]);
+    expect(steps.reports.length).toBeGreaterThanOrEqual(STEPS_MIN);
+  });
+});
