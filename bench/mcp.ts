@@ -41,7 +41,7 @@ try {
   const ids = Array.from({ length: WIDTH }, (_, at) => `worker-${at + 1}`);
   const environment = readEnvironment({ variables: env, cwd: folder });
   const kept = openKept({ environment });
-  const found = await kept.providers.get(kind as "local")?.find({ id: "base", env: kept.env });
+  const found = await kept.providers.get(kind)?.find({ id: "base", env: kept.env });
   if (found === null || found === undefined) throw new Error(`there is no ${kind} workspace`);
   for (let round = -WARM_UP; round < ROUNDS; round += 1) {
     const note = round < 0 ? "warm-up" : null;
