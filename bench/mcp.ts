@@ -42,7 +42,7 @@ try {
   const environment = readEnvironment({ variables: env, cwd: folder });
   const kept = openKept({ environment });
   const found = await kept.providers.get(kind)?.find({ id: "base", env: kept.env });
-  if (!found) throw new Error(`there is no ${kind} workspace`);
+  if (found === null || found === undefined) throw new Error(`there is no ${kind} workspace`);
   for (let round = -WARM_UP; round < ROUNDS; round += 1) {
     const note = round < 0 ? "warm-up" : null;
     await timed(note ?? "exec, the workspace's own", () =>

@@ -1,3 +1,4 @@
+import { systemClock } from "../../lib/clock.ts";
 import type { Result } from "../../domain/failure.ts";
 import { endMarkedProcesses, signalMarkedProcesses } from "../../lib/process.ts";
 import { makeJobFolder, runningJob, startRunner } from "../job-files.ts";
@@ -54,6 +55,9 @@ export async function startSandboxJob(
   return started.ok ? { ok: true, value: { job } } : started;
 }
 
+const END_WAIT_MS = 5_000;
+const END_PAUSE_MS = 5;
+
 /** Reaches what runs inside alone: who waits for it outside tells how it ended. */
 export async function signalSandboxJob(
   { layout }: SandboxPlace,
@@ -65,8 +69,13 @@ export async function signalSandboxJob(
   const marker = `MYCELIUM_JOB_ID=${job}`;
   const running = findRunning(layout);
   if (signal === "SIGKILL") {
-    await cgroups.end(job);
-    await endMarkedProcesses(marker);
+    // Its runner may be there before the command is: what comes late is ended too.
+    const deadline = systemClock.monotonic() + END_WAIT_MS;
+    do {
+      await cgroups.end(job);
+      await endMarkedProcesses(marker);
+      await systemClock.sleep(END_PAUSE_MS);
+    } while (runningJob(layout.jobs, job).ok && systemClock.monotonic() < deadline);
   } else if (cgroups.tracksCommands && running !== null) {
     signalMembers(running, cgroups.members(job), signal);
   } else {

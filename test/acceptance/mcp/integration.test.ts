@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makeSandbox } from "../../support/cli.ts";
+import { probeSandbox } from "../../../src/workspaces/sandbox/probe.ts";
 import { connectMcp } from "../../support/mcp-client.ts";
 import { countSteps, whatFailed, type Kind, type Stage } from "./driver.ts";
 import { cleanup } from "./phases/cleanup.ts";
@@ -32,7 +33,10 @@ const PHASES = [
 ];
 
 /** `MYCELIUM_MCP_KINDS=docker,vm` has others walk the same steps. */
-const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? "local").split(",") as readonly Kind[];
+const { kind: sandboxes } = await probeSandbox();
+const isWhole = sandboxes === "available" || process.env["MYCELIUM_REQUIRE_ALL"] === "1";
+const BY_DEFAULT = isWhole ? "local,sandbox" : "local";
+const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? BY_DEFAULT).split(",") as readonly Kind[];
 
 describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
