@@ -202,7 +202,7 @@ function testLimits({ makeRig }: LastingMeans): void {
     await using rig = await makeRig();
     const limits = { memoryMb: 256, pids: 100 };
     const workspace = value(await rig.provider.create({ id: "one", seed: null, env: ENV, limits }));
-    expect((await workspace.info()).limits).toEqual(limits);
+    expect((await workspace.info()).limits).toMatchObject(limits);
   });
 }
 

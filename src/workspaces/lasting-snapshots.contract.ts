@@ -189,12 +189,18 @@ export function describeForks({ makeRig, seed, can }: LastingMeans): void {
     }
   });
 
-  test.runIf(can.networkNone)("a fork can be cut off where its source was not", async () => {
+  test("a fork is cut off where its source was not, or refused by a kind that cannot hold it", async () => {
     await using rig = await makeRig();
     const workspace = await makeLasting(rig, null);
     value(await workspace.snapshot("golden"));
     const request = { ...forkRequest("two"), network: "none" as const };
-    const [fork] = (await rig.provider.fork("one@golden", [request])).map(value);
+    const forks = await rig.provider.fork("one@golden", [request]);
+    if (!can.networkNone) {
+      expect(forks).toMatchObject([{ ok: false }]);
+      expect(await rig.provider.list()).toEqual(["one"]);
+      return;
+    }
+    const [fork] = forks.map(value);
     expect(await fork?.info()).toMatchObject({ network: "none", forkedFrom: "one@golden" });
     expect(await workspace.info()).toMatchObject({ network: "allow", forkedFrom: null });
   });

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { eventually } from "../../test/support/eventually.ts";
@@ -11,6 +11,7 @@ import {
   type VmRig,
 } from "../../test/support/vm-rig.ts";
 import { ENV, output, sh } from "../../test/support/workspace-rig.ts";
+import type { LastingWorkspace } from "./lasting-workspace.ts";
 
 const TIMEOUT_MS = 120_000;
 const FORKS = 16;
@@ -121,13 +122,41 @@ await describeWithMachines("what machines alone have", () => {
       const workspace = await makeLasting(rig, null);
       value(await workspace.snapshot("golden"));
       const forks = await rig.provider.fork("one@golden", [
-        { id: "two", env: ENV, network: "none" },
+        { id: "two", env: ENV, limits: { diskMb: 8192 } },
         { id: "three", env: ENV, limits: { memoryMb: 512 } },
         { id: "four", env: ENV, limits: { pids: 99 } },
       ]);
       const refused = { ok: false, failure: { code: "workspace-unsupported" } };
       expect(forks).toMatchObject([refused, refused, { ok: true }]);
       expect((await rig.provider.list()).toSorted()).toEqual(["four", "one"]);
+    },
+  );
+
+  test(
+    "a fork that is cut off reaches nothing that its source reached, started again as well",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      await using rig = await vmRig();
+      const workspace = await makeLasting(rig, null);
+      const listener = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+      await new Promise((resolve) => listener.once("listening", resolve));
+      const address = listener.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      // This machine's loopback, as QEMU's user networking offers it.
+      const client = `use Socket; socket(S, PF_INET, SOCK_STREAM, 0) or die; alarm 5;
+        exit(connect(S, pack_sockaddr_in(${port}, inet_aton("10.0.2.2"))) ? 0 : 1)`;
+      const reach = async (from: LastingWorkspace | undefined) =>
+        (await from?.exec({ command: ["perl", "-e", client], timeoutMs: 20_000 }))?.ending;
+      expect(await reach(workspace)).toEqual({ kind: "exited", code: 0 });
+      value(await workspace.snapshot("golden"));
+      const request = { id: "two", env: ENV, network: "none" } as const;
+      const [fork] = (await rig.provider.fork("one@golden", [request])).map(value);
+      expect(await reach(fork)).not.toEqual({ kind: "exited", code: 0 });
+      value((await fork?.stop()) ?? { ok: false, failure: {} });
+      value((await fork?.start()) ?? { ok: false, failure: {} });
+      expect(await reach(fork)).not.toEqual({ kind: "exited", code: 0 });
+      expect(await reach(workspace)).toEqual({ kind: "exited", code: 0 });
+      await new Promise((resolve) => listener.close(resolve));
     },
   );
 

@@ -103,7 +103,7 @@ export class LastingVmWorkspace implements LastingWorkspace {
         diskMb: shape?.diskMb,
         pids: record?.pids,
       },
-      network: shape?.network ?? "none",
+      network: shape?.network === "allow" ? "allow" : "none",
       ports: keeper.machine.forwards.list(),
       forkedFrom: record?.forkedFrom ?? null,
     };

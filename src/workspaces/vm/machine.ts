@@ -3,7 +3,6 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { startLogged } from "../../lib/process.ts";
-import type { WorkspaceNetwork } from "../workspace.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { QEMU, type AcceleratorKind } from "./accelerator.ts";
 import type { Image } from "./image.ts";
@@ -14,7 +13,8 @@ export interface MachineShape {
   /** Whole ones. */
   readonly processors: number;
   readonly diskMb: number;
-  readonly network: WorkspaceNetwork;
+  /** `cut`: it has a card, because the machine that it was forked from has one, that leads nowhere. */
+  readonly network: "none" | "allow" | "cut";
   readonly accelerator: AcceleratorKind;
 }
 
@@ -90,7 +90,7 @@ async function machineArguments({ shape, origin }: MachineRequest): Promise<read
     ["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
     PORT_NAMES.flatMap((name, index) => portArguments(name, index + 1)),
     ["-device", "virtio-rng-device"],
-    shape.network === "allow" ? NETWORK_CARD : [],
+    networkArguments(shape.network),
     // Bounded, whatever a guest prints.
     ["-chardev", "ringbuf,id=console,size=65536", "-serial", "chardev:console"],
     ["-qmp", "unix:qmp,server=on,wait=off"],
@@ -99,7 +99,12 @@ async function machineArguments({ shape, origin }: MachineRequest): Promise<read
   return options.flat();
 }
 
-const NETWORK_CARD = ["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net"];
+function networkArguments(network: MachineShape["network"]): readonly string[] {
+  if (network === "none") return [];
+  // The saved state has a part of user networking's own, so that a cut machine needs that as well.
+  const back = network === "allow" ? "user,id=net" : "user,id=net,restrict=on";
+  return ["-netdev", back, "-device", "virtio-net-device,netdev=net"];
+}
 
 const FROM_STATE = ["-incoming", "defer"];
 

@@ -89,20 +89,23 @@ export async function makeVm(
 /** The record of a fork, before anything else of it is there: from then on its source stays. */
 export function beginFork(
   { shape, ...found }: SnapshotRecord,
-  { limits = {}, network = shape.network }: ForkRequest,
+  { limits = {}, network }: ForkRequest,
   snapshot: string,
 ): Result<VmRecord> {
   const wanted = { cpus: found.cpus, pids: found.pids, ...shape, ...given(limits) };
   const isSame = wanted.memoryMb === shape.memoryMb && wanted.diskMb === shape.diskMb;
-  if (network !== shape.network || !isSame || wanted.cpus > shape.processors) {
+  const isPossible = network !== "allow" || shape.network === "allow";
+  if (!isPossible || !isSame || wanted.cpus > shape.processors) {
     return failureWith(
       "workspace-unsupported",
-      "a fork goes on as the machine that it is of: network, memory and disk cannot change, " +
-        `and it has ${shape.processors} cores`,
+      "a fork goes on as the machine that it is of: it gets no network that this has not, memory " +
+        `and disk cannot change, and it has ${shape.processors} cores`,
       { hint: "leave them out, or create another workspace", details: { snapshot } },
     );
   }
-  const character = characterOf({ ...found, shape, cpus: wanted.cpus, pids: wanted.pids });
+  const isCut = network === "none" && shape.network === "allow";
+  const forked = isCut ? { ...shape, network: "cut" as const } : shape;
+  const character = characterOf({ ...found, shape: forked, cpus: wanted.cpus, pids: wanted.pids });
   return { ok: true, value: newRecord(character, snapshot) };
 }
 

@@ -65,7 +65,7 @@ export class VmMachine {
     const { folder } = this.#layout;
     const { memoryPath, statePath } = golden;
     const origin = { kind: "fork", memoryPath, statePath } as const;
-    const started = await startMachine({ folder, shape: golden.shape, origin });
+    const started = await startMachine({ folder, shape: record.shape, origin });
     if (!started.ok) return started;
     writeMachine(this.#layout, started.value);
     using sockets = openSocketFolder(folder);

@@ -8,7 +8,7 @@ export const shapeSchema = z.object({
   memoryMb: z.number(),
   processors: z.number(),
   diskMb: z.number(),
-  network: z.enum(["none", "allow"]),
+  network: z.enum(["none", "allow", "cut"]),
   accelerator: z.enum(["kvm", "tcg"]),
 });
 
