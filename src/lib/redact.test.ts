@@ -86,37 +86,3 @@ test("ordinary text and code stay as they are", () => {
     "task-with-a-very-long-kebab-case-name risk-assessment npm_config_cache xoxo ghp_short";
   expect(makeRedactor(["hunter2-hunter2"])(text)).toBe(text);
 });
-
-const hostile = {
-  "key prefixes": "sk-",
-  "dashes": "-",
-  "private key heads": "-----BEGIN PRIVATE KEY-----",
-  "private key heads and bodies": "-----BEGIN PRIVATE KEY-----AAAA.",
-  "private key ends": "-----END ",
-  "bearers": "Bearer  ",
-  "spaces after bearer": " ",
-  "capital letters": "A",
-  "token prefixes": "ghp_xoxb-npm_AKIA",
-  "nearly the secret": "correct-horse-battery-stapl_",
-} as const;
-
-test.each(Object.entries(hostile))("time grows only with the length: %s", (_name, unit) => {
-  const redact = makeRedactor(["correct-horse-battery-staple", letters]);
-  const small = fastest(redact, fill(unit, 50_000));
-  const large = fastest(redact, fill(unit, 800_000));
-  // Sixteen times the text: a quadratic search would take 256 times as long.
-  expect(large).toBeLessThan(Math.max(small, 0.5) * 80);
-});
-
-function fill(unit: string, length: number): string {
-  return `Bearer${unit.repeat(Math.ceil(length / unit.length))}`;
-}
-
-function fastest(redact: (text: string) => string, text: string): number {
-  const times = [1, 2, 3].map(() => {
-    const start = performance.now();
-    redact(text);
-    return performance.now() - start;
-  });
-  return Math.min(...times);
-}
