@@ -32,7 +32,6 @@ import {
   toolWorkspaceStart,
   toolWorkspaceStop,
 } from "./operations/tools/life.ts";
-import { toolWorkspaceMerge } from "./operations/tools/merge.ts";
 import {
   toolOperationCancel,
   toolOperationStatus,
@@ -103,7 +102,6 @@ export const OPERATIONS = {
   toolGitDiff,
   toolGitCommit,
   toolGitPush,
-  toolWorkspaceMerge,
   toolOperationStatus,
   toolOperationWait,
   toolOperationCancel,

@@ -40,7 +40,7 @@ export async function withSwarmMeans<T>(
       refuseForeign: (id) => {
         const entry = ledger.find(id);
         if (entry === null || isOwnedBy(entry.owner, session)) return;
-        throw new Refusal("swarm-refused", `the workspace ${id} is not this session's`, {
+        throw new Refusal("not-owner", `the workspace ${id} is not this session's`, {
           hint: "use a workspace of your own, or adopt this one first",
           details: { workspace: id },
         });

@@ -6,19 +6,19 @@ import type { SwarmMerge } from "./merge-swarm.ts";
 import { lockSwarm } from "./conduct-swarm.ts";
 import { outcomeOf, readSwarm, type SwarmRecord } from "./swarm-record.ts";
 
+const conflictSchema = z.strictObject({
+  path: z.string(),
+  kind: z.string(),
+  /** Other sources that changed it; none where the target did. */
+  against: z.array(z.string()),
+});
+
 const sourceSchema = z.strictObject({
   name: z.string(),
   head: z.string(),
   status: z.enum(["merged", "nothing", "conflict", "failed"]),
   commits: z.int(),
-  conflicts: z.array(
-    z.strictObject({
-      path: z.string(),
-      kind: z.string(),
-      /** Other sources that changed it; none where the target did. */
-      against: z.array(z.string()),
-    }),
-  ),
+  conflicts: z.array(conflictSchema),
   message: z.string().nullable(),
   /** Files that were not committed, so not merged. */
   uncommitted: z.array(z.string()),
@@ -35,6 +35,8 @@ export const shownMergeSchema = z.strictObject({
   after: z.string().nullable(),
   total_commits_applied: z.int(),
   merged_sources: z.array(z.string()),
+  /** Of all sources. */
+  conflicts: z.array(conflictSchema.extend({ source: z.string() })),
   sources: z.array(sourceSchema),
   message: z.string().nullable(),
 });
@@ -158,6 +160,7 @@ function mergeOf({ row, plan }: SwarmRecord): ShownMerge | null {
     after: null,
     total_commits_applied: 0,
     merged_sources: [],
+    conflicts: [],
     sources: [],
     message: error,
   };
@@ -177,6 +180,9 @@ export function shownMerge(report: NonNullable<SwarmMerge["report"]>): ShownMerg
     merged_sources: isTaken
       ? sources.filter(({ status }) => status === "merged").map(({ name }) => name)
       : [],
+    conflicts: sources.flatMap(({ name, conflicts }) =>
+      conflicts.map((one) => ({ ...one, against: [...one.against], source: name })),
+    ),
     sources: sources.map((source) => ({
       ...source,
       conflicts: source.conflicts.map((one) => ({ ...one, against: [...one.against] })),

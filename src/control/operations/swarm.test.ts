@@ -304,7 +304,7 @@ describe("before the first fork", () => {
     await rig.say("prep-golden", "rm -rf .git");
     await expect(run()).rejects.toMatchObject({ failure: { code: "merge-refused" } });
     await expect(run({ session: { kind: "session", id: "one" } })).rejects.toMatchObject({
-      failure: { code: "swarm-refused", message: expect.stringContaining("not this session's") },
+      failure: { code: "not-owner", message: expect.stringContaining("not this session's") },
     });
   });
 

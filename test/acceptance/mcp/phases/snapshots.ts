@@ -136,7 +136,7 @@ async function merging({ mcp, primary, at }: Stage, step: Steps["step"]): Promis
     const merged = await mcp.done("workspace_merge", { ...input, source_workspaces: ["merge-1"] });
     expect(merged).toMatchObject({ success: false, outcome: "conflicts", merged_sources: [] });
     expect(merged["conflicts"]).toContainEqual(
-      expect.objectContaining({ workspace_id: "merge-1", path: "clash.txt" }),
+      expect.objectContaining({ source: "merge-1", path: "clash.txt" }),
     );
     expect(await sh(mcp, target, `cd ${repo} && git rev-parse HEAD`)).toBe(before);
   });
