@@ -105,7 +105,8 @@ await describeWithSandboxes("sandboxes seen from outside", () => {
     const found = await rig.reopen().find({ id: "one", env: ENV });
     expect(await found?.info()).toMatchObject({ state: "stopped", ports: [] });
     const request = { job, stdoutFrom: 0, stderrFrom: 0, bytesMax: 100 };
-    expect(value(await workspace.readJob(request)).ending).not.toBeNull();
+    const hasEnded = async () => value(await workspace.readJob(request)).ending !== null;
+    await eventually("its job has ended", hasEnded);
     expect(await found?.start()).toMatchObject({ ok: true });
     expect(await workspace.info()).toMatchObject({ state: "running" });
     expect(await output(workspace, "cat kept; echo $COLOUR")).toBe("kept\nblue");

@@ -61,11 +61,12 @@ export const stubborn = (file: string): string =>
 
 /**
  * Whether a `stubborn` of that file runs. One that ended but was not waited for runs no more, and
- * neither does another process that has its number by now.
+ * neither does another process that has its number by now: not even the shell that asks, which is why
+ * the name is not written here as it stands in a `stubborn`.
  */
 export async function isRunning(workspace: Workspace, file: string): Promise<boolean> {
   const command = `case "$(ps -o stat= -o args= -p "$(cat ${file})")" in
-    Z*) exit 1;; *${file}.new*) ;; *) exit 1;; esac`;
+    Z*) exit 1;; *${file}".new"*) ;; *) exit 1;; esac`;
   const { ending } = await sh(workspace, command);
   return ending.kind === "exited" && ending.code === 0;
 }
