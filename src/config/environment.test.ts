@@ -17,7 +17,7 @@ test("has a sensible default for everything", () => {
     mockUsage: null,
     path: "/usr/local/bin:/usr/bin:/bin",
     userHome: homedir(),
-    vault: "/root/.mycelium/vault",
+    vault: `${homedir()}/.mycelium/vault`,
     lang: null,
     user: null,
     noColor: false,
