@@ -2,7 +2,7 @@
  * What git itself forbids in the name of a ref, so that a name can stand in a command or before
  * `^{commit}` and mean nothing but that ref.
  */
-// eslint-disable-next-line no-control-regex
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
 const FORBIDDEN = /[\u0000-\u0020\u007F~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(?:\/|$)|\.$|\/$/;
 
 const NAME_LENGTH_MAX = 1_000;

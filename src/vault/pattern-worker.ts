@@ -7,8 +7,7 @@ const pattern = new RegExp(source, flags);
 
 parentPort?.on("message", ({ text, replacement }: { text: string; replacement: string | null }) => {
   const answer = replacement === null ? findLines(text) : replaceAll(text, replacement);
-  // A thread has no origin.
-  // eslint-disable-next-line unicorn/require-post-message-target-origin
+  // eslint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   parentPort?.postMessage(answer satisfies PatternAnswer);
 });
 

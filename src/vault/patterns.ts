@@ -63,8 +63,7 @@ export function startPattern(source: string, flags: string): Result<PatternRunne
         new Promise((resolve) => {
           if (failed !== null) resolve(failed);
           settle = resolve;
-          // A thread has no origin.
-          // eslint-disable-next-line unicorn/require-post-message-target-origin
+          // eslint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
           worker.postMessage({ text, replacement });
         }),
       [Symbol.asyncDispose]: async () => {

@@ -198,11 +198,14 @@ function testCutOff({ makeRig, seed }: LastingMeans): void {
 }
 
 function testLimits({ makeRig }: LastingMeans): void {
-  test("limits are told as they were given", async () => {
+  test("limits are told as they were given, and nothing beside them but the kind's own", async () => {
     await using rig = await makeRig();
     const limits = { memoryMb: 256, pids: 100 };
-    const workspace = value(await rig.provider.create({ id: "one", seed: null, env: ENV, limits }));
-    expect((await workspace.info()).limits).toMatchObject(limits);
+    const request = { seed: null, env: ENV };
+    const plain = value(await rig.provider.create({ ...request, id: "plain" }));
+    const workspace = value(await rig.provider.create({ ...request, id: "one", limits }));
+    const own = (await plain.info()).limits;
+    expect((await workspace.info()).limits).toEqual({ ...own, ...limits });
   });
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../support/shell-agent.ts";
 
 /** What a terminal would take for more than text. */
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- control characters are what this is about
 const CONTROL = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/;
 
 /** Commands that show something of a run. */

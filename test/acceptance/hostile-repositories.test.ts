@@ -326,7 +326,7 @@ describe("names of files that are hard to read", () => {
 });
 
 /** What a terminal would take for more than text. */
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- control characters are what this is about
 const CONTROL = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/;
 
 function writesOf({ repository }: Sandbox): readonly string[] {

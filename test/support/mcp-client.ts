@@ -14,7 +14,7 @@ export interface ToolAnswer {
 }
 
 /** Whatever it holds: each test says what it expects of it. */
-// oxlint-disable-next-line typescript/no-explicit-any
+// oxlint-disable-next-line typescript/no-explicit-any -- each test asserts on what it reads of it
 export type Answered = Record<string, any>;
 
 export interface CallOptions {
