@@ -1,7 +1,9 @@
+import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Result } from "../../domain/failure.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
 import { endIdentified, isAlive, startWithServer } from "../../lib/process.ts";
 import { readJson, writeJson } from "../json-file.ts";
 import type { PortForward } from "../lasting-workspace.ts";
@@ -80,7 +82,9 @@ export async function openPortOf(
   }
   const opened = await open(request);
   if (!opened.ok) return opened;
+  crashPoint("port.kept");
   writeList(folder, [...ports, opened.value]);
+  crashPoint("port.opened");
   return { ok: true, value: { guestPort, hostPort: opened.value.hostPort } };
 }
 
@@ -102,7 +106,8 @@ export async function closePortsOf(folder: string): Promise<void> {
   const ports = readList(folder);
   if (ports.length === 0) return;
   await Promise.all(ports.map(endKeeper));
-  writeList(folder, []);
+  // Without a word written: that works on a full disk as well.
+  rmSync(listOf(folder), { force: true });
 }
 
 /** Listens on loopback and starts who goes on listening when this process ends. */
