@@ -10,18 +10,44 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
 enum { SEED_BYTES = 64, SECTOR_BYTES = 512, BLOCK_BYTES = 4096, DISK_TRIES = 100 };
 
+/* Never empty in between: a file that was emptied and written anew is put on the disk at its close,
+ * which a machine that was just forked would wait for. */
 static int write_file(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return 0;
   size_t length = strlen(text);
-  int is_done = write(fd, text, length) == (ssize_t)length;
+  struct stat before = {0};
+  int is_done = fstat(fd, &before) == 0 && write(fd, text, length) == (ssize_t)length;
+  if (before.st_size > (off_t)length) is_done = is_done && ftruncate(fd, (off_t)length) == 0;
   return close(fd) == 0 && is_done;
+}
+
+static int write_limit(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  int is_done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+  return close(fd) == 0 && is_done;
+}
+
+/* Limits that it has already, as a fork has its source's, are not set again. */
+static int limit_work(uint32_t pids, uint32_t quota_us) {
+  static uint32_t pids_now, quota_now;
+  static int is_known;
+  char text[64];
+  if (is_known && pids == pids_now && quota_us == quota_now) return 1;
+  snprintf(text, sizeof text, "%u", pids);
+  if (!write_limit(WORK_GROUP "/pids.max", text)) return 0;
+  snprintf(text, sizeof text, quota_us ? "%u 100000" : "max 100000", quota_us);
+  if (!write_limit(WORK_GROUP "/cpu.max", text)) return 0;
+  pids_now = pids, quota_now = quota_us, is_known = 1;
+  return 1;
 }
 
 static void reseed(const uint8_t *seed, size_t length) {
@@ -54,10 +80,7 @@ void personalize(struct request *request) {
   is_done = is_done && write_file("/etc/hosts", text);
   snprintf(text, sizeof text, "%.32s\n", id);
   is_done = is_done && write_file("/etc/machine-id", text);
-  snprintf(text, sizeof text, "%u", pids);
-  is_done = is_done && write_file(WORK_GROUP "/pids.max", text);
-  snprintf(text, sizeof text, quota_us ? "%u 100000" : "max 100000", quota_us);
-  is_done = is_done && write_file(WORK_GROUP "/cpu.max", text);
+  is_done = is_done && limit_work(pids, quota_us);
   if (!is_done) return send_errno(request->port, request->channel);
   send_done(request->port, request->channel, 0);
 }

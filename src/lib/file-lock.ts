@@ -22,7 +22,8 @@ export interface FileLock extends Disposable {
 export function tryLockFile(path: string): FileLock | null {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    database.exec("BEGIN EXCLUSIVE");
+    // Nothing is ever written, and no file for a journal is wanted: a full disk has no room for one.
+    database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
     if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return null;

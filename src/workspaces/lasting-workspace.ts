@@ -145,6 +145,12 @@ export interface LastingProvider extends WorkspaceProvider {
     readonly id: string;
     readonly env: Readonly<Record<string, string>>;
   }): Promise<LastingWorkspace | null>;
+  /**
+   * Sets right what killed processes left between two states, and removes what nothing needs from
+   * the kind's caches; answers in words what it removed from those, or would. A kind that has
+   * neither leaves it out.
+   */
+  tidy?(request: { readonly nowMs: number; readonly dryRun: boolean }): Promise<readonly string[]>;
   listSnapshots(): Promise<readonly Snapshot[]>;
   /** Refused while anything stands on it. */
   deleteSnapshot(id: string): Promise<Result<void>>;

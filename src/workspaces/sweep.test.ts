@@ -54,7 +54,7 @@ test("what a person or a living process owns is not touched", async () => {
   const two = { id: "two", seed: null, env: ENV };
   const means = { provider: rig.provider, ledger: ledgerOf(rig.root) };
   value(await createKept({ ...means, owner: self() }, two));
-  expect(await sweep(rig)).toEqual({ removed: [], failed: [], waiting: [] });
+  expect(await sweep(rig)).toEqual({ removed: [], failed: [], waiting: [], pruned: [] });
   expect(await rig.provider.list()).toHaveLength(2);
 });
 
@@ -71,6 +71,7 @@ test("what nobody owns is removed when its time is over, from when it was first 
     removed: [{ id: "one", what: "workspace", kind: "local", why: "unowned", rescued: null }],
     failed: [],
     waiting: [],
+    pruned: [],
   });
   expect(await rig.provider.list()).toEqual([]);
   expect(await readdir(join(rig.root, "../kept"))).toEqual([".sweep.lock"]);
@@ -201,6 +202,6 @@ test.each(KILLS)(
     expect(inBook.toSorted()).toEqual(snapshots);
     expect(snapshots).toContain("one@base");
     expect(await readdir(join(rig.root, "../snapshots"))).toEqual(snapshots);
-    expect(await sweep(rig)).toEqual({ removed: [], failed: [], waiting: [] });
+    expect(await sweep(rig)).toEqual({ removed: [], failed: [], waiting: [], pruned: [] });
   },
 );

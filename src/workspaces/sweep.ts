@@ -46,6 +46,8 @@ export interface SweepReport {
   readonly failed: readonly { readonly id: string; readonly message: string }[];
   /** What nobody owns and whose time is not over. */
   readonly waiting: readonly { readonly id: string; readonly since: string }[];
+  /** What no workspace or snapshot needs any more of a kind's caches, in words. */
+  readonly pruned: readonly string[];
 }
 
 /**
@@ -70,7 +72,12 @@ export async function sweepKept(request: SweepRequest): Promise<SweepReport> {
     if (!swept.ok) failed.push({ id: entry.id, message: swept.failure.message });
     else if (swept.value !== "whole") removed.push({ ...shown(entry), why, ...swept.value });
   }
-  return { removed, failed, waiting };
+  const pruned: string[] = [];
+  for (const provider of request.providers) {
+    const { clock, dryRun } = request;
+    pruned.push(...((await provider.tidy?.({ nowMs: clock.now(), dryRun })) ?? []));
+  }
+  return { removed, failed, waiting, pruned };
 }
 
 function shown({ id, what, kind }: KeptEntry): Pick<Swept, "id" | "what" | "kind"> {

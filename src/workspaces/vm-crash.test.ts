@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { ledgerOf, makeUntilKilled, type Making } from "../../test/support/lasting-maker.ts";
+import { machinesBelow } from "../../test/support/machines-below.ts";
 import { makeLasting, seedOf, value } from "../../test/support/lasting-rig.ts";
 import { seedRepository, type SeedRepository } from "../../test/support/seed-repository.ts";
 import {
@@ -13,8 +14,10 @@ import {
 } from "../../test/support/vm-rig.ts";
 import { ENV, output } from "../../test/support/workspace-rig.ts";
 import { systemClock } from "../lib/clock.ts";
+import { endMarkedProcesses } from "../lib/process.ts";
 import type { LastingWorkspace } from "./lasting-workspace.ts";
 import { sweepKept } from "./sweep.ts";
+import { machineMarker } from "./vm/machine.ts";
 
 const TIMEOUT_MS = 120_000;
 
@@ -36,19 +39,23 @@ async function kill(
   expect(await makeUntilKilled(making)).toBe("SIGKILL");
 }
 
-/** The machines that run below a folder, whoever started them. */
-function machinesBelow(folder: string): readonly string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const variables = readFileSync(`/proc/${name}/environ`, "utf8").split("\0");
-        const marker = `MYCELIUM_MACHINE_DIR=${folder}/`;
-        return variables.filter((variable) => variable.startsWith(marker));
-      } catch {
-        return [];
-      }
-    });
+/** Writes down that a person has `one`. */
+function own({ root }: VmRig): void {
+  const ledger = ledgerOf(root);
+  const known = { id: "one", what: "workspace", kind: "vm", owner: "person", base: null } as const;
+  ledger.write({ ...value(ledger.claim(known)), state: "ready" });
+}
+
+function sweep({ root, provider }: VmRig) {
+  return sweepKept({
+    ledger: ledgerOf(root),
+    providers: [provider],
+    clock: systemClock,
+    afterMs: 0,
+    rescuedDir: join(root, "../rescued"),
+    env: ENV,
+    dryRun: false,
+  });
 }
 
 /** Nothing is left: no workspace, snapshot, layer or machine. */
@@ -154,6 +161,69 @@ await describeWithMachines("machines whose maker is killed", () => {
   );
 
   test.each([
+    ["stop", "stop.intended"],
+    ["stop", "stop.settled"],
+    ["stop", "stop.ended"],
+    ["start", "start.intended"],
+    ["start", "machine.started"],
+    ["start", "start.answered"],
+  ] as const)(
+    "a killed %s at %s leaves no machine that its record does not tell of",
+    { timeout: TIMEOUT_MS },
+    async (act, crashAt) => {
+      await using rig = await vmRig();
+      await using seed = await seedRepository();
+      const workspace = await prepared(rig);
+      await output(workspace, "echo kept > state; sync");
+      if (act === "start") value(await workspace.stop());
+      await kill(rig, seed, { act, crashAt });
+      const found = await rig.reopen().find({ id: "one", env: ENV });
+      expect(await found?.info()).toMatchObject({ state: "stopped" });
+      expect(machinesBelow(rig.root)).toEqual([]);
+      const { ending } = await workspace.exec({ command: "true", timeoutMs: 1000 });
+      expect(ending).toMatchObject({ kind: "unstartable" });
+      value(await workspace.start());
+      expect(await output(workspace, "cat state")).toBe("kept");
+      expect(machinesBelow(rig.root)).toEqual([join(rig.root, "one")]);
+      await expectNothing(rig);
+    },
+  );
+
+  test(
+    "the sweep ends the machine that a killed stop left, and the workspace stays",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      await using rig = await vmRig();
+      await using seed = await seedRepository();
+      await makeLasting(rig, null);
+      own(rig);
+      await kill(rig, seed, { act: "stop", crashAt: "stop.intended" });
+      expect(machinesBelow(rig.root)).toHaveLength(1);
+      expect(await sweep(rig)).toMatchObject({ removed: [], failed: [] });
+      expect(machinesBelow(rig.root)).toEqual([]);
+      expect(await rig.provider.list()).toEqual(["one"]);
+    },
+  );
+
+  test(
+    "a command that is killed while it starts an ended machine again leaves no half-started one",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      await using rig = await vmRig();
+      await using seed = await seedRepository();
+      const workspace = await prepared(rig);
+      await output(workspace, "echo kept > state; sync");
+      await endMarkedProcesses(machineMarker(join(rig.root, "one")));
+      await kill(rig, seed, { act: "exec", crashAt: "machine.started" });
+      const found = await rig.reopen().find({ id: "one", env: ENV });
+      expect(await found?.info()).toMatchObject({ state: "broken" });
+      expect(machinesBelow(rig.root)).toEqual([]);
+      expect(await output(workspace, "cat state; uname -n")).toBe("kept\none");
+      await expectNothing(rig);
+    },
+  );
+
+  test.each([
     ["destroy", "workspace.removing"],
     ["deleteSnapshot", "snapshot.removing"],
   ] as const)(
@@ -183,26 +253,9 @@ await describeWithMachines("machines whose maker is killed", () => {
       await using rig = await vmRig();
       await using seed = await seedRepository();
       await prepared(rig);
-      const ledger = ledgerOf(rig.root);
-      const known = {
-        id: "one",
-        what: "workspace",
-        kind: "vm",
-        owner: "person",
-        base: null,
-      } as const;
-      const claimed = value(ledger.claim(known));
-      ledger.write({ ...claimed, state: "ready" });
+      own(rig);
       await kill(rig, seed, { act, crashAt });
-      const swept = await sweepKept({
-        ledger,
-        providers: [rig.provider],
-        clock: systemClock,
-        afterMs: 0,
-        rescuedDir: join(rig.root, "../rescued"),
-        env: ENV,
-        dryRun: false,
-      });
+      const swept = await sweep(rig);
       expect(swept).toMatchObject({ removed: [{ id, kind: "vm" }], failed: [] });
       expect(await rig.provider.list()).toEqual(id === "one" ? [] : ["one"]);
       await expectNothing(rig);

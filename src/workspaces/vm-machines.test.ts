@@ -178,6 +178,37 @@ await describeWithMachines("what machines alone have", () => {
     },
   );
 
+  test(
+    "a snapshot of one that writes all the time has all that was written before, and no part",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      await using rig = await vmRig();
+      const workspace = await makeLasting(rig, null);
+      const count = `i=0; while :; do i=$((i + 1)); echo $i >> log
+        [ $((i % 100)) -ne 0 ] || sync log; done`;
+      value(await workspace.startJob({ command: count, timeoutMs: TIMEOUT_MS }));
+      const length = async (of: LastingWorkspace) =>
+        Number(await output(of, "cat log 2> /dev/null | wc -l"));
+      await eventually("it writes", async () => (await length(workspace)) > 300);
+      const before = await length(workspace);
+      value(await workspace.snapshot("busy"));
+      const [fork] = (await rig.provider.fork("one@busy", [{ id: "two", env: ENV }])).map(value);
+      if (fork === undefined) throw new Error("there is no fork");
+      const forked = await length(fork);
+      expect(forked).toBeGreaterThanOrEqual(before);
+      // Its counter is in memory and its lines are on the disk: no line is missing, in both.
+      await eventually("the fork goes on", async () => (await length(fork)) > forked + 100);
+      await eventually("so does its source", async () => (await length(workspace)) > before + 100);
+      const whole = "head -n -1 log | awk '$1 != NR { exit 1 }' && echo whole";
+      for (const one of [workspace, fork]) {
+        expect(await output(one, whole)).toBe("whole");
+        value(await one.stop());
+        value(await one.start());
+        expect(await output(one, whole)).toBe("whole");
+      }
+    },
+  );
+
   test("layers of disks go when nothing stands on them", { timeout: TIMEOUT_MS }, async () => {
     await using rig = await vmRig();
     const workspace = await makeLasting(rig, null);

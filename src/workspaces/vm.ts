@@ -11,19 +11,29 @@ import type {
   LastingWorkspace,
 } from "./lasting-workspace.ts";
 import { exists, isWorkspaceId } from "./local-layout.ts";
+import { closePortsOf } from "./ports/open-ports.ts";
 import { removeFolder } from "./remove-folder.ts";
 import { findEmulator } from "./vm/accelerator.ts";
-import { removeAbandonedBoots } from "./vm/golden.ts";
+import { removeAbandonedBoots, type Golden } from "./vm/golden.ts";
 import { endAll } from "./vm/agent-requests.ts";
 import { removeUnusedLayers, type VmPlaces } from "./vm/disk-layers.ts";
 import { LastingVmWorkspace } from "./vm/lasting-vm-workspace.ts";
 import { beginFork, makeVm, provideImage, shapeOf, type VmDefaults } from "./vm/make-vm.ts";
+import { pruneCache, rememberPlaces } from "./vm/prune-cache.ts";
 import { listVmSnapshots } from "./vm/snapshot-records.ts";
 import { deleteVmSnapshot, withSnapshot } from "./vm/snapshots.ts";
 import { runTool } from "./vm/tool.ts";
 import { VmKeeper } from "./vm/vm-keeper.ts";
 import { VmMachine } from "./vm/vm-machine.ts";
-import { isWhole, readRecord, vmLayout, writeRecord, type VmLayout } from "./vm/vm-record.ts";
+import {
+  isWhole,
+  markRemoving,
+  readRecord,
+  vmLayout,
+  writeRecord,
+  type VmLayout,
+  type VmRecord,
+} from "./vm/vm-record.ts";
 import { VmWorkspace, type VmLimits } from "./vm/vm-workspace.ts";
 import type { WorkspaceLimits, WorkspaceProvider } from "./workspace.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
@@ -85,6 +95,7 @@ export function createVmProvider(options: VmProviderOptions): LastingProvider {
     find: async ({ id, env }) => {
       const layout = locate(means, id);
       if (layout === null || !isWhole(readRecord(layout))) return null;
+      await keeperOf(means, id, layout).settleAbandoned();
       return open(means, { id, layout, env });
     },
     list: () => listFolders(means.root),
@@ -93,6 +104,7 @@ export function createVmProvider(options: VmProviderOptions): LastingProvider {
     listSnapshots: async () => listVmSnapshots(placesOf(means)),
     deleteSnapshot: (id) =>
       deleteVmSnapshot(placesOf(means), id, (workspace) => letGo(means, workspace)),
+    tidy: (request) => tidy(means, request),
     fork: (snapshot, forks) =>
       mapLimited(forks, FORKS_AT_ONCE, (request) => fork(means, snapshot, request)),
   };
@@ -171,9 +183,12 @@ async function create(means: Means, request: LastingRequest): Promise<Result<Las
   if (!claimed.ok) return claimed;
   const layout = claimed.value;
   const { cacheDir, defaults, limits } = means;
+  rememberPlaces(cacheDir, placesOf(means));
   const makeMeans = { cacheDir, defaults, checkoutTimeoutMs: limits.checkoutTimeoutMs };
   const machine = machineOf(means, id, layout);
-  const made = await makeVm(makeMeans, request, { layout, machine });
+  const made = await attempt(`cannot make workspace ${id}`, () =>
+    makeVm(makeMeans, request, { layout, machine }),
+  );
   if (made.ok) return { ok: true, value: open(means, { id, layout, env }) };
   await remove(means, id);
   return made;
@@ -203,28 +218,70 @@ async function fork(
 ): Promise<Result<LastingWorkspace>> {
   const { id, env } = request;
   const places = placesOf(means);
-  const begun = await withSnapshot(places, snapshot, async (found, frozen) => {
-    const record = beginFork(found, request, snapshot);
-    if (!record.ok) return record;
-    const layout = claimFolder(means, id);
-    if (!layout.ok) return layout;
-    writeRecord(layout.value, record.value);
-    const from = { frozen, isLive: found.isLive };
-    return { ok: true, value: { ...from, record: record.value, layout: layout.value } };
+  let layout: VmLayout | null = null;
+  const forked = await attempt(`cannot fork ${snapshot}`, async () => {
+    const begun = await withSnapshot(places, snapshot, async (found, frozen) => {
+      const record = beginFork(found, request, snapshot);
+      if (!record.ok) return record;
+      const claimed = claimFolder(means, id);
+      if (!claimed.ok) return claimed;
+      layout = claimed.value;
+      writeRecord(layout, record.value);
+      const from = { frozen, isLive: found.isLive };
+      return { ok: true, value: { ...from, record: record.value, layout } };
+    });
+    if (!begun.ok) return begun;
+    crashPoint("fork.recorded");
+    return finishFork(means, begun.value, { id, snapshot, env });
   });
-  if (!begun.ok) return begun;
-  crashPoint("fork.recorded");
-  const { layout, record, frozen, isLive } = begun.value;
+  if (!forked.ok && layout !== null) await remove(means, id);
+  return forked;
+}
+
+async function finishFork(
+  means: Means,
+  begun: {
+    readonly layout: VmLayout;
+    readonly record: VmRecord;
+    readonly frozen: Golden;
+    readonly isLive: boolean;
+  },
+  { id, snapshot, env }: Pick<ForkRequest, "id" | "env"> & { readonly snapshot: string },
+): Promise<Result<LastingWorkspace>> {
+  const { layout, record, frozen, isLive } = begun;
   const keeper = keeperOf(means, id, layout);
   const going = await keeper.resume({ ...record, state: "running" }, { frozen, isLive });
-  if (!going.ok) {
-    await remove(means, id);
-    return going;
-  }
+  if (!going.ok) return going;
   crashPoint("fork.copied");
   writeRecord(layout, { ...record, state: "running" });
   keeper.machine.log(`forked from ${snapshot}`);
   return { ok: true, value: open(means, { id, layout, env }) };
+}
+
+/** What the system refuses, such as room on the disk, is an answer like any other. */
+async function attempt<T>(what: string, act: () => Promise<Result<T>>): Promise<Result<T>> {
+  try {
+    return await act();
+  } catch (error) {
+    if (codeOf(error) === "") throw error;
+    return workspaceFailure(`${what}: ${String(error)}`, { cause: error });
+  }
+}
+
+async function tidy(
+  means: Means,
+  { nowMs, dryRun }: { readonly nowMs: number; readonly dryRun: boolean },
+): Promise<readonly string[]> {
+  const { root, cacheDir } = means;
+  if (!dryRun) {
+    for (const id of await listFolders(root)) {
+      const layout = locate(means, id);
+      if (layout !== null) await keeperOf(means, id, layout).settleAbandoned();
+    }
+    if (exists(root)) rememberPlaces(cacheDir, placesOf(means));
+    await removeAbandonedBoots(cacheDir);
+  }
+  return pruneCache({ cacheDir, nowMs, dryRun });
 }
 
 async function letGo(means: Means, id: string): Promise<void> {
@@ -249,11 +306,10 @@ async function endLeftovers(means: Means, id: string): Promise<number> {
 async function remove(means: Means, id: string): Promise<void> {
   const layout = locate(means, id);
   if (layout === null || !exists(layout.folder)) return;
-  const record = readRecord(layout);
-  if (record !== null) writeRecord(layout, { ...record, state: "removing" });
+  markRemoving(layout);
   crashPoint("workspace.removing");
   const machine = machineOf(means, id, layout);
-  await machine.forwards.closeAll();
+  await closePortsOf(layout.folder);
   await machine.kill();
   means.machines.delete(id);
   await removeFolder(layout.folder, means.limits.removeTimeoutMs);

@@ -49,6 +49,14 @@ const ACTS = {
   },
   snapshot: async (provider: LastingProvider) => value(await (await one(provider)).snapshot("new")),
   restore: async (provider: LastingProvider) => value(await (await one(provider)).restore("base")),
+  forward: async (provider: LastingProvider) => {
+    value(await (await one(provider)).forwardPort({ guestPort: 8080 }));
+  },
+  stop: async (provider: LastingProvider) => value(await (await one(provider)).stop()),
+  start: async (provider: LastingProvider) => value(await (await one(provider)).start()),
+  exec: async (provider: LastingProvider) => {
+    await (await one(provider)).exec({ command: "true", timeoutMs: 60_000 });
+  },
   destroy: async (provider: LastingProvider) => (await one(provider)).destroy(),
   remove: async (provider: LastingProvider) => provider.remove("one"),
   deleteSnapshot: async (provider: LastingProvider) => {

@@ -124,7 +124,7 @@ export function renderGolden({
 }
 
 export function renderSweep(report: ShownSweep, style: Style): string {
-  const { dry_run, removed, failed, waiting } = report;
+  const { dry_run, removed, failed, waiting, pruned } = report;
   const lines = [
     ...removed.map(({ id, what, why, rescued }) => {
       const where = rescued === null ? "" : `; its work is in ${rescued}`;
@@ -134,6 +134,7 @@ export function renderSweep(report: ShownSweep, style: Style): string {
       ({ id, message }) => `${plainLine(id)} ${style.red("stays")}: ${plainLine(message)}`,
     ),
     ...waiting.map(({ id, since }) => plainLine(`${id} has had no owner since ${since}`)),
+    ...pruned.map((what) => plainLine(`${dry_run ? "Would remove" : "Removed"} ${what}, unused`)),
   ];
   return lines.length === 0 ? "There is nothing to sweep." : lines.join("\n");
 }

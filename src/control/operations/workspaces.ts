@@ -271,10 +271,12 @@ export const sweepWorkspaces = defineOperation({
     ),
     failed: z.array(z.strictObject({ id: z.string(), message: z.string() })),
     waiting: z.array(z.strictObject({ id: z.string(), since: z.string() })),
+    /** What nothing needs any more of the caches, in words. */
+    pruned: z.array(z.string()),
   }),
   run: async (context, { after_seconds: seconds, dry_run: dryRun }) => {
     const { ledger, providers, env, sessions } = openKept(context);
-    const { removed, failed, waiting } = await sweepKept({
+    const swept = await sweepKept({
       ledger,
       providers: [...providers.values()],
       clock: context.clock,
@@ -284,7 +286,13 @@ export const sweepWorkspaces = defineOperation({
       dryRun,
       isSessionLive: (id) => sessions.isLive(id),
     });
-    return { dry_run: dryRun, removed: [...removed], failed: [...failed], waiting: [...waiting] };
+    return {
+      dry_run: dryRun,
+      removed: [...swept.removed],
+      failed: [...swept.failed],
+      waiting: [...swept.waiting],
+      pruned: [...swept.pruned],
+    };
   },
 });
 

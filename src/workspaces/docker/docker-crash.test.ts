@@ -106,7 +106,7 @@ describe.skipIf(isSkipped)(`containers whose maker is killed${whySkipped}`, () =
         folders: workspaces,
         snapshots: snapshots.toSorted(),
       });
-      expect(await sweep(rig)).toEqual({ removed: [], failed: [], waiting: [] });
+      expect(await sweep(rig)).toEqual({ removed: [], failed: [], waiting: [], pruned: [] });
     },
   );
 

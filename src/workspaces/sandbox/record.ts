@@ -45,16 +45,6 @@ export function limitsOf(record: SandboxRecord): WorkspaceLimits {
   return { pids: PIDS_DEFAULT, ...record.limits };
 }
 
-const openPortSchema = z.object({
-  guestPort: z.int(),
-  hostPort: z.int(),
-  /** Of who forwards it; `null` where the port is the machine's own. */
-  forwarder: z.object({ pid: z.int().positive(), identity: z.string() }).nullable(),
-});
-
-/** A port that leads into a running sandbox. */
-export type OpenPort = z.infer<typeof openPortSchema>;
-
 const runningSchema = z.object({
   /** The first process inside, and the one outside that waits for it, as the host counts them. */
   initPid: z.int().positive(),
@@ -63,7 +53,6 @@ const runningSchema = z.object({
   monitorIdentity: z.string(),
   /** Whether it has a network namespace of its own; another's must not be entered without root. */
   isOffline: z.boolean(),
-  ports: z.array(openPortSchema),
 });
 
 /** Who holds a sandbox's namespaces. */

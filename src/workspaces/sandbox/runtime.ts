@@ -7,6 +7,7 @@ import { lockFile, tryLockFile } from "../../lib/file-lock.ts";
 import { endIdentified, endMarkedProcesses, isAlive } from "../../lib/process.ts";
 import { appendEvent } from "../event-log.ts";
 import { exists } from "../local-layout.ts";
+import { closePortsOf } from "../ports/open-ports.ts";
 import { removeFolder } from "../remove-folder.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import { objectFolders } from "./base-layer.ts";
@@ -157,6 +158,7 @@ export async function endSandbox(layout: SandboxLayout): Promise<number> {
     await endIdentified(running.initPid, running.initIdentity);
   }
   await endMarkedProcesses(sandboxMarker(layout.folder));
+  await closePortsOf(layout.folder);
   rmSync(layout.running, { force: true });
   rmSync(layout.held, { force: true });
   return count;

@@ -15,6 +15,7 @@ import type {
   WorkspaceInfo,
 } from "../lasting-workspace.ts";
 import { asText, unstartable } from "../local-workspace.ts";
+import { closePortOf, forwardsOf, type PortRequest } from "../ports/open-ports.ts";
 import { withoutVariables, withVariables, type Variables } from "../variables.ts";
 import type { ExecRequest, ExecResult } from "../workspace.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
@@ -24,7 +25,7 @@ import { enter, type EnterRequest } from "./enter.ts";
 import { readInside, writeInside, type RunInside } from "./files.ts";
 import { signalSandboxJob, startSandboxJob } from "./jobs.ts";
 import { INSIDE } from "./layout.ts";
-import { closePort, openPort, openPorts, type PortRequest } from "./ports.ts";
+import { openPort } from "./ports.ts";
 import {
   limitsOf,
   readRecord,
@@ -173,7 +174,6 @@ export class SandboxWorkspace implements LastingWorkspace {
     const record = readWhole(layout);
     const running = findRunning(layout);
     const known = record ?? this.#means.record;
-    const ports = running === null ? [] : openPorts(running);
     // One that was ended by something else runs no more, whatever its owner asked for.
     const state = running === null ? "stopped" : "running";
     return {
@@ -184,7 +184,7 @@ export class SandboxWorkspace implements LastingWorkspace {
       createdAt: known.createdAt,
       limits: known.limits,
       network: known.network,
-      ports: ports.map(({ guestPort, hostPort }) => ({ guestPort, hostPort })),
+      ports: running === null ? [] : forwardsOf(layout.folder),
       forkedFrom: known.forkedFrom,
     };
   }
@@ -303,7 +303,7 @@ export class SandboxWorkspace implements LastingWorkspace {
   }
 
   closePort(guestPort: number): Promise<Result<void>> {
-    return this.#change(() => closePort(this.#place, guestPort));
+    return this.#change(() => closePortOf(this.#place.layout.folder, guestPort));
   }
 
   readonly #runOwn: RunInside = (request) =>

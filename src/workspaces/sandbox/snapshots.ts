@@ -10,6 +10,7 @@ import { exists } from "../local-layout.ts";
 import { missingSnapshot } from "../local-snapshots.ts";
 import { removeFolder } from "../remove-folder.ts";
 import type { Snapshot } from "../lasting-workspace.ts";
+import { openPortsOf } from "../ports/open-ports.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import { isWorkspaceName, NAME_RULE, snapshotId } from "../workspace-name.ts";
 import type { SandboxCgroups } from "./cgroups.ts";
@@ -74,7 +75,8 @@ export async function snapshotSandbox(request: SnapshotRequest): Promise<Result<
     });
   }
   mkdirSync(home.snapshots, { recursive: true });
-  const isBusy = running !== null && (membersOf(running).length > 0 || running.ports.length > 0);
+  const hasPorts = openPortsOf(layout.folder).length > 0;
+  const isBusy = running !== null && (membersOf(running).length > 0 || hasPorts);
   const snapshot = isBusy
     ? await copy(request, { id, record, running })
     : await freeze(request, { id, record, wasRunning: running !== null });

@@ -131,7 +131,7 @@ export async function startSandbox(
   if (initIdentity === null || monitorIdentity === null) {
     return workspaceFailure("the sandbox ended as soon as it was started");
   }
-  const running = { initPid, initIdentity, monitorPid, monitorIdentity, isOffline, ports: [] };
+  const running = { initPid, initIdentity, monitorPid, monitorIdentity, isOffline };
   return { ok: true, value: running };
 }
 

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Result } from "../../domain/failure.ts";
 import { writeFileAtomically } from "../../lib/atomic-file.ts";
 import { codeOf } from "../workspace-failure.ts";
-import { runTool } from "./tool.ts";
+import { findTool, runTool } from "./tool.ts";
 
 /** `kvm`: the processor runs the guest. `tcg`: QEMU translates it; ten times slower or more. */
 export type AcceleratorKind = "kvm" | "tcg";
@@ -16,6 +16,8 @@ const VERSION_TIMEOUT_MS = 10_000;
 
 const cacheSchema = z.object({
   boot: z.string(),
+  /** The very file that QEMU was then: while it is that, nobody needs to ask for its version. */
+  program: z.string().default(""),
   version: z.string(),
   accelerator: z.enum(["kvm", "tcg"]),
 });
@@ -30,10 +32,15 @@ export interface Emulator {
 
 /** QEMU's version, and what a guest was booted with since this machine was; or what to try first. */
 export async function findEmulator(cacheDir: string): Promise<Result<Emulator>> {
+  const known = await readCache(fileIn(cacheDir));
+  const program = describeProgram();
+  if (known !== null && known.program === program && known.boot === (await bootId())) {
+    const { version, accelerator } = known;
+    return { ok: true, value: { version, accelerator, isProved: true } };
+  }
   const asked = await runTool({ command: [QEMU, "--version"], timeoutMs: VERSION_TIMEOUT_MS });
   if (!asked.ok) return asked;
   const version = /version (\S+)/.exec(asked.value.toString())?.[1] ?? "unknown";
-  const known = await readCache(fileIn(cacheDir));
   if (known !== null && known.version === version && known.boot === (await bootId())) {
     return { ok: true, value: { version, accelerator: known.accelerator, isProved: true } };
   }
@@ -47,8 +54,19 @@ export async function rememberEmulator(
   { version, accelerator }: Emulator,
 ): Promise<void> {
   await mkdir(cacheDir, { recursive: true });
-  const content = JSON.stringify({ boot: await bootId(), version, accelerator });
+  const content = JSON.stringify({
+    boot: await bootId(),
+    program: describeProgram(),
+    version,
+    accelerator,
+  });
   await writeFileAtomically(fileIn(cacheDir), content);
+}
+
+/** Which file QEMU is; nobody's where it is missing, so that asking it tells so. */
+function describeProgram(): string {
+  const found = findTool(QEMU);
+  return found === null ? "missing" : `${found.path} ${found.mtimeMs} ${found.size} ${found.ino}`;
 }
 
 function fileIn(cacheDir: string): string {

@@ -30,6 +30,10 @@ export interface ConnectRequest {
   readonly timeoutMs: number;
   /** Whether there is no use in trying any more. */
   readonly isGone?: () => boolean;
+  /** Gives up at once. */
+  readonly signal?: AbortSignal;
+  /** May ask for something in the same breath as the greeting; the answer comes after its echo. */
+  readonly onGreeting?: (agent: AgentConnection) => void;
 }
 
 const RETRY_MS = 3;
@@ -57,7 +61,9 @@ export class AgentConnection {
     if (socket === null) return workspaceFailure(`no machine listens on ${request.path}`);
     const connection = new AgentConnection(socket);
     const stopWaiting = new AbortController();
+    request.signal?.addEventListener("abort", () => connection.close(), { once: true });
     const greeted = connection.#greet().then(() => true);
+    request.onGreeting?.(connection);
     const late = systemClock
       .sleep(Math.max(deadline - systemClock.monotonic(), 0), stopWaiting.signal)
       .then(() => false);

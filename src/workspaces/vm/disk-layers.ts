@@ -86,7 +86,7 @@ async function lockLayers({ snapshots }: VmPlaces): ReturnType<typeof lockFile> 
 }
 
 /** Every disk that may stand on a layer: of workspaces and of snapshots, half-made ones too. */
-function disksIn({ workspaces, snapshots }: VmPlaces): readonly string[] {
+export function disksIn({ workspaces, snapshots }: VmPlaces): readonly string[] {
   return [workspaces, snapshots].flatMap((root) =>
     namesIn(root).flatMap((id) =>
       basename(id) === LAYERS
@@ -108,7 +108,7 @@ function namesIn(folder: string): readonly string[] {
 }
 
 /** What a disk stands on, the nearest first. */
-function chainOf(disk: string): readonly string[] {
+export function chainOf(disk: string): readonly string[] {
   const chain: string[] = [];
   for (let at = backingOf(disk); at !== null && chain.length < CHAIN_MAX; at = backingOf(at)) {
     chain.push(at);

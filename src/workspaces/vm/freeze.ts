@@ -4,8 +4,9 @@ import type { Result } from "../../domain/failure.ts";
 import { crashPoint } from "../../lib/crash-point.ts";
 import { endMarkedProcesses } from "../../lib/process.ts";
 import { freezeDisk, makeDiskOn, type VmPlaces } from "./disk-layers.ts";
+import { isFull } from "./disk-room.ts";
 import { saveAndEnd, type Golden } from "./golden.ts";
-import { machineMarker, PORT_NAMES, startMachine } from "./machine.ts";
+import { channelNames, machineMarker, startMachine } from "./machine.ts";
 import {
   awaitState,
   nothingOf,
@@ -64,12 +65,16 @@ export async function freezeRunning(order: FreezeOrder): Promise<Result<void>> {
     if (!opened.ok) return opened;
     using receiver = opened.value;
     const sent = await sendTo(order, receiver);
-    if (sent.ok) return await saveAndEnd(receiver, folder, sockets);
+    const saved = sent.ok ? await saveAndEnd(receiver, folder, sockets) : sent;
+    if (saved.ok) return saved;
+    // A machine whose memory finds no room is killed without a word.
+    if (isFull(folder)) return workspaceFailure(`${folder}: No space left on device`);
     const said = (await readEnd(join(folder, "machine.log"), SAID_BYTES_MAX)).trim();
-    return said === "" ? sent : workspaceFailure(`${sent.failure.message} (${said})`);
+    return said === "" ? saved : workspaceFailure(`${saved.failure.message} (${said})`);
   } finally {
     await endMarkedProcesses(machineMarker(folder));
-    for (const name of LEFT_BY_MACHINES) rmSync(join(folder, name), { force: true });
+    const left = [...LEFT_BY_MACHINES, ...channelNames(frozen.shape)];
+    for (const name of left) rmSync(join(folder, name), { force: true });
   }
 }
 
@@ -79,7 +84,6 @@ const LEFT_BY_MACHINES: readonly string[] = [
   "qmp",
   "saving",
   "incoming",
-  ...PORT_NAMES,
 ];
 
 const RECEIVER = "receiver";

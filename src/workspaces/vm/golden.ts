@@ -14,6 +14,7 @@ import { growDisk, settleDisk } from "./agent-requests.ts";
 import type { Image } from "./image.ts";
 import { machineMarker, startMachine, type MachineShape } from "./machine.ts";
 import { openMonitor, saveState, setIgnoreShared, type Monitor } from "./qmp.ts";
+import { touch } from "./prune-cache.ts";
 import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { runTool } from "./tool.ts";
 
@@ -54,7 +55,8 @@ async function provideOn(request: GoldenRequest, emulator: Emulator): Promise<Re
   const goldens = join(request.cacheDir, "goldens");
   const folder = join(goldens, goldenKey(request.image, emulator, shape));
   const golden = goldenIn(folder, shape);
-  if (!exists(golden.overlayPath)) {
+  // Said before it is looked at: what was said to be in use is not pruned.
+  if (!touch(folder) || !exists(golden.overlayPath)) {
     await mkdir(goldens, { recursive: true });
     using lock = await lockPatiently(`${folder}.lock`);
     if (lock === null) return workspaceFailure("somebody else prepares the machine for too long");

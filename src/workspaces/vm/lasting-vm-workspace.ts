@@ -13,6 +13,7 @@ import type {
   WorkspaceInfo,
 } from "../lasting-workspace.ts";
 import { exists } from "../local-layout.ts";
+import { closePortOf, closePortsOf, forwardsOf } from "../ports/open-ports.ts";
 import { withoutVariables, withVariables, type Variables } from "../variables.ts";
 import type { ExecRequest, ExecResult } from "../workspace.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
@@ -22,12 +23,20 @@ import { downloadFromGuest, listGuestFolder, uploadToGuest } from "./agent-files
 import { removeUnusedLayers, type VmPlaces } from "./disk-layers.ts";
 import { readGuestJob, signalGuestJob, startGuestJob } from "./guest-jobs.ts";
 import { guestPath } from "./guest.ts";
+import { openVmPort } from "./ports.ts";
 import { describeSnapshot } from "./snapshot-records.ts";
 import { restoreSnapshot, takeSnapshot } from "./snapshots.ts";
 import type { VmKeeper } from "./vm-keeper.ts";
 import { keepConsole, readEnd } from "./vm-logs.ts";
 import { hostnameOf, lockWorkspace } from "./vm-machine.ts";
-import { isWhole, readRecord, writeRecord, type VmLayout, type VmRecord } from "./vm-record.ts";
+import {
+  isWhole,
+  markRemoving,
+  readRecord,
+  writeRecord,
+  type VmLayout,
+  type VmRecord,
+} from "./vm-record.ts";
 import type { VmWorkspace } from "./vm-workspace.ts";
 
 export interface LastingVmMeans {
@@ -77,18 +86,18 @@ export class LastingVmWorkspace implements LastingWorkspace {
   }
 
   async destroy(): Promise<void> {
-    const { core, layout, places, keeper } = this.#means;
+    const { core, layout, places } = this.#means;
     if (!exists(layout.folder)) return;
-    const record = readRecord(layout);
-    if (record !== null) writeRecord(layout, { ...record, state: "removing" });
+    markRemoving(layout);
     crashPoint("workspace.removing");
-    await keeper.machine.forwards.closeAll();
+    await closePortsOf(layout.folder);
     await core.destroy();
     await removeUnusedLayers(places);
   }
 
   async info(): Promise<WorkspaceInfo> {
-    const { keeper } = this.#means;
+    const { keeper, layout } = this.#means;
+    await keeper.settleAbandoned();
     const record = this.#record();
     const shape = record?.shape;
     return {
@@ -104,7 +113,7 @@ export class LastingVmWorkspace implements LastingWorkspace {
         pids: record?.pids,
       },
       network: shape?.network === "allow" ? "allow" : "none",
-      ports: keeper.machine.forwards.list(),
+      ports: forwardsOf(layout.folder),
       forkedFrom: record?.forkedFrom ?? null,
     };
   }
@@ -116,10 +125,13 @@ export class LastingVmWorkspace implements LastingWorkspace {
       if (keeper.stateOf(record) === "running") {
         return workspaceFailure(`${this.id} is running already`);
       }
-      const booted = await keeper.boot({ ...record, state: "running" });
-      if (!booted.ok) return booted;
-      writeRecord(layout, { ...record, state: "running", isHeld: false });
-      return DONE;
+      writeRecord(layout, { ...record, state: "starting", isHeld: false });
+      crashPoint("start.intended");
+      const booted = await keeper.boot(record);
+      crashPoint("start.answered");
+      const state = booted.ok ? "running" : "stopped";
+      writeRecord(layout, { ...record, state, isHeld: false });
+      return booted.ok ? DONE : booted;
     });
   }
 
@@ -129,8 +141,12 @@ export class LastingVmWorkspace implements LastingWorkspace {
       const { keeper, layout } = this.#means;
       if (record.state === "stopped") return keeper.isStopped();
       if (record.isHeld) await keeper.letGo(record);
-      writeRecord(layout, { ...record, state: "stopped", isHeld: false });
+      writeRecord(layout, { ...record, state: "stopping", isHeld: false });
+      crashPoint("stop.intended");
+      await closePortsOf(layout.folder);
       await keeper.machine.stop(record.shape);
+      crashPoint("stop.ended");
+      writeRecord(layout, { ...record, state: "stopped", isHeld: false });
       keeper.machine.log("stopped");
       return DONE;
     });
@@ -251,14 +267,16 @@ export class LastingVmWorkspace implements LastingWorkspace {
     readonly guestPort: number;
     readonly hostPort?: number;
   }): Promise<Result<PortForward>> {
-    const { keeper } = this.#means;
-    const agent = await keeper.wake();
-    return agent.ok ? keeper.machine.forwards.open(request, () => keeper.wake()) : agent;
+    const awake = await this.#means.keeper.wake();
+    if (!awake.ok) return awake;
+    return this.#change((record) => {
+      const { keeper, layout } = this.#means;
+      return record.state === "running" ? openVmPort(layout, this.id, request) : keeper.isStopped();
+    });
   }
 
-  async closePort(guestPort: number): Promise<Result<void>> {
-    const isClosed = await this.#means.keeper.machine.forwards.close(guestPort);
-    return isClosed ? DONE : workspaceFailure(`port ${guestPort} was not opened by this process`);
+  closePort(guestPort: number): Promise<Result<void>> {
+    return this.#change(() => closePortOf(this.#means.layout.folder, guestPort));
   }
 
   #subject(record: VmRecord) {
@@ -321,6 +339,6 @@ export class LastingVmWorkspace implements LastingWorkspace {
     }
     if (!locked.ok) return locked;
     using _lock = locked.value;
-    return await change(record);
+    return await change(await this.#means.keeper.settle(record));
   }
 }

@@ -15,6 +15,8 @@ export interface MachineShape {
   readonly diskMb: number;
   /** `cut`: it has a card, because the machine that it was forked from has one, that leads nowhere. */
   readonly network: "none" | "allow" | "cut";
+  /** How many programs may talk to it at once: each takes a port for itself. */
+  readonly channels: number;
   readonly accelerator: AcceleratorKind;
 }
 
@@ -40,14 +42,13 @@ export interface StartedMachine {
   readonly ended: Promise<void>;
 }
 
-/** How many programs may talk to a machine at once: each takes a port for itself. */
-export const PORT_COUNT = 4;
+/** Of new machines: the agent serves no more (`PORTS_MAX` in `guest/agent.h`). */
+export const CHANNELS = 8;
 
-/** Of their sockets, in the machine's folder. */
-export const PORT_NAMES: readonly string[] = Array.from(
-  { length: PORT_COUNT },
-  (_, index) => `port${index + 1}`,
-);
+/** The sockets of a machine's ports, in its folder. */
+export function channelNames({ channels }: Pick<MachineShape, "channels">): readonly string[] {
+  return Array.from({ length: channels }, (_, index) => `port${index + 1}`);
+}
 
 const STATE_FD = 3;
 
@@ -88,7 +89,7 @@ async function machineArguments({ shape, origin }: MachineRequest): Promise<read
     // Nobody needs a disk to survive a power cut that the workspace does not survive.
     ["-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"],
     ["-device", "virtio-blk-device,drive=disk", "-device", "virtio-serial-device"],
-    PORT_NAMES.flatMap((name, index) => portArguments(name, index + 1)),
+    channelNames(shape).flatMap((name, index) => portArguments(name, index + 1)),
     ["-device", "virtio-rng-device"],
     networkArguments(shape.network),
     // Bounded, whatever a guest prints.
@@ -137,11 +138,15 @@ const KERNEL_WORDS: readonly string[] = [
   "cgroup_disable=memory",
   "lsm=capability",
   "random.trust_cpu=on",
-  `mycelium_ports=${PORT_COUNT}`,
 ];
 
 async function kernelArguments(image: Image, shape: MachineShape): Promise<readonly string[]> {
-  const words = [...KERNEL_WORDS, ...(shape.accelerator === "tcg" ? await clockArguments() : [])];
+  const own = `mycelium_ports=${shape.channels}`;
+  const words = [
+    ...KERNEL_WORDS,
+    own,
+    ...(shape.accelerator === "tcg" ? await clockArguments() : []),
+  ];
   return ["-kernel", image.kernel, "-initrd", image.initramfs, "-append", words.join(" ")];
 }
 

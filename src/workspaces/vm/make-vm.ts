@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { systemClock, timestamp } from "../../lib/clock.ts";
 import { crashPoint } from "../../lib/crash-point.ts";
@@ -10,7 +10,8 @@ import type { WorkspaceLimits } from "../workspace.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import { provideGolden } from "./golden.ts";
 import { buildImage, DEFAULT_IMAGE, findImage, type Image } from "./image.ts";
-import type { MachineShape } from "./machine.ts";
+import { CHANNELS, type MachineShape } from "./machine.ts";
+import { touch } from "./prune-cache.ts";
 import { seedGuest } from "./seed.ts";
 import type { SnapshotRecord } from "./snapshot-records.ts";
 import { characterOf, writeRecord, type VmLayout, type VmRecord } from "./vm-record.ts";
@@ -46,7 +47,10 @@ export function shapeOf(
     const range = `${MEMORY_MB_MIN} to ${MEMORY_MB_MAX}`;
     return workspaceFailure(`a machine's memory is ${range} MB, not ${memoryMb}`);
   }
-  return { ok: true, value: { memoryMb, processors: Math.ceil(cpus), diskMb, network } };
+  return {
+    ok: true,
+    value: { memoryMb, processors: Math.ceil(cpus), diskMb, network, channels: CHANNELS },
+  };
 }
 
 /** A live copy of the image's booted machine, with the seed's clone in it. */
@@ -133,7 +137,7 @@ function given(limits: WorkspaceLimits): Partial<VmDefaults> {
 export async function provideImage(cacheDir: string, name: string): Promise<Result<Image>> {
   const folder = join(cacheDir, "images");
   const found = findImage(folder, name);
-  if (found !== null) return { ok: true, value: found };
+  if (found !== null && touch(dirname(found.disk))) return { ok: true, value: found };
   if (name !== DEFAULT_IMAGE) {
     return failureWith("image-missing", `there is no image called ${name}`, {
       details: { image: name },

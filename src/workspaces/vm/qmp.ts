@@ -13,8 +13,12 @@ const POLL_MS = 2;
 
 /** A conversation with QEMU itself. One at a time is served; close it soon. */
 export interface Monitor extends Disposable {
-  execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<Result<unknown>>;
+  execute(command: string, args?: Arguments): Promise<Result<unknown>>;
+  /** All in one message, done in order whether or not one fails; the first failure or the last answer. */
+  executeAll(commands: readonly (readonly [string, Arguments])[]): Promise<Result<unknown>>;
 }
+
+type Arguments = Readonly<Record<string, unknown>>;
 
 const replySchema = z.object({
   QMP: z.unknown().optional(),
@@ -33,25 +37,41 @@ export async function openMonitor(
   const socket = await connectUntil(path, isGone);
   if (socket === null) return workspaceFailure("QEMU is not there");
   const replies = readReplies(socket);
+  // It greets whoever comes, and reads what was said meanwhile.
+  socket.write(line("qmp_capabilities", {}));
   const greeting = await replies.next();
   if (greeting?.QMP === undefined) {
     socket.destroy();
     return workspaceFailure(`QEMU does not answer on ${path}`);
   }
   const monitor: Monitor = {
-    execute: async (command, args = {}) => {
-      socket.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
-      const reply = await replies.next();
-      if (reply === null) return workspaceFailure(`QEMU did not answer ${command}`);
-      if (reply.error === undefined) return { ok: true, value: reply.return };
-      return workspaceFailure(`QEMU refused ${command}: ${reply.error.desc}`);
+    execute: (command, args = {}) => monitor.executeAll([[command, args]]),
+    executeAll: async (commands) => {
+      socket.write(commands.map(([command, args]) => line(command, args)).join(""));
+      let failed: Result<unknown> | null = null;
+      let last: Result<unknown> = DONE;
+      for (const [command] of commands) {
+        last = answerTo(command, await replies.next());
+        if (!last.ok) failed ??= last;
+      }
+      return failed ?? last;
     },
     [Symbol.dispose]: () => socket.destroy(),
   };
-  const ready = await monitor.execute("qmp_capabilities");
+  const ready = answerTo("qmp_capabilities", await replies.next());
   if (ready.ok) return { ok: true, value: monitor };
   socket.destroy();
   return ready;
+}
+
+function line(execute: string, args: Arguments): string {
+  return `${JSON.stringify({ execute, arguments: args })}\n`;
+}
+
+function answerTo(command: string, reply: Reply | null): Result<unknown> {
+  if (reply === null) return workspaceFailure(`QEMU did not answer ${command}`);
+  if (reply.error === undefined) return { ok: true, value: reply.return };
+  return workspaceFailure(`QEMU refused ${command}: ${reply.error.desc}`);
 }
 
 const START_TIMEOUT_MS = 10_000;
@@ -184,8 +204,12 @@ async function awaitMigration(monitor: Monitor): Promise<Result<void>> {
 
 /** Memory that lies in a shared file is neither sent nor loaded. Both ends must agree. */
 export async function setIgnoreShared(monitor: Monitor, state: boolean): Promise<Result<void>> {
+  return nothingOf(await monitor.executeAll([ignoreShared(state)]));
+}
+
+function ignoreShared(state: boolean): readonly [string, Arguments] {
   const capabilities = [{ capability: "x-ignore-shared", state }];
-  return nothingOf(await monitor.execute("migrate-set-capabilities", { capabilities }));
+  return ["migrate-set-capabilities", { capabilities }];
 }
 
 /** Resolves once a state has come in; the machine stands still or runs, as its sender was. */
@@ -205,9 +229,7 @@ export async function awaitState(monitor: Monitor): Promise<Result<void>> {
  * talked to one of its ports before would not be heard.
  */
 export async function loadState(monitor: Monitor, uri: string): Promise<Result<void>> {
-  const set = await setIgnoreShared(monitor, true);
-  if (!set.ok) return set;
-  const begun = await monitor.execute("migrate-incoming", { uri });
+  const begun = await monitor.executeAll([ignoreShared(true), ["migrate-incoming", { uri }]]);
   if (!begun.ok) return begun;
   const came = await awaitState(monitor);
   return came.ok ? nothingOf(await monitor.execute("cont")) : came;

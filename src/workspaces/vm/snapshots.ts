@@ -7,7 +7,7 @@ import { lockFile } from "../../lib/file-lock.ts";
 import { endMarkedProcesses, processIdentity } from "../../lib/process.ts";
 import { exists } from "../local-layout.ts";
 import { removeFolder } from "../remove-folder.ts";
-import { failureWith, workspaceFailure } from "../workspace-failure.ts";
+import { codeOf, failureWith, workspaceFailure } from "../workspace-failure.ts";
 import { isWorkspaceName, NAME_RULE, snapshotId } from "../workspace-name.ts";
 import { removeUnusedLayers, type VmPlaces } from "./disk-layers.ts";
 import { freezeRunning, freezeStopped } from "./freeze.ts";
@@ -55,17 +55,13 @@ export async function takeSnapshot(
     }
     await removeSnapshotFolder(folder);
   }
-  mkdirSync(folder, { recursive: true });
   const making = newSnapshotRecord(subject, name);
-  writeSnapshot(places, making);
-  crashPoint("snapshot.recorded");
-  writeRecord(layout, { ...record, isHeld: making.isLive });
-  const order = { places, layout, machine, folder, frozen: frozenIn(folder, record) };
-  const frozen = await (making.isLive ? freezeRunning(order) : freezeStopped(order));
+  const frozen = await freeze(subject, making, folder);
   if (!frozen.ok) {
     const goesOn = making.isLive ? await machine.letGo() : frozen;
-    writeRecord(layout, { ...record, isHeld: making.isLive && !goesOn.ok });
+    // First what takes up room: the record may need it.
     await removeSnapshotFolder(folder);
+    writeRecord(layout, { ...record, isHeld: making.isLive && !goesOn.ok });
     await removeUnusedLayers(places);
     return frozen;
   }
@@ -74,6 +70,26 @@ export async function takeSnapshot(
   writeSnapshot(places, ready);
   writeRecord(layout, { ...record, isHeld: false, standsOn: id });
   return { ok: true, value: ready };
+}
+
+async function freeze(
+  { places, layout, machine, record }: SnapshotSubject,
+  making: SnapshotRecord,
+  folder: string,
+): Promise<Result<void>> {
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeSnapshot(places, making);
+    crashPoint("snapshot.recorded");
+    writeRecord(layout, { ...record, isHeld: making.isLive });
+    const order = { places, layout, machine, folder, frozen: frozenIn(folder, record) };
+    return await (making.isLive ? freezeRunning(order) : freezeStopped(order));
+  } catch (error) {
+    if (codeOf(error) === "") throw error;
+    return workspaceFailure(`cannot snapshot ${making.workspace}: ${String(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function newSnapshotRecord({ id, record }: SnapshotSubject, name: string): SnapshotRecord {

@@ -1,3 +1,5 @@
+import { statSync, type Stats } from "node:fs";
+import { join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { runProcess } from "../../lib/process.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
@@ -18,6 +20,19 @@ const ENVIRONMENT = {
 };
 
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
+
+/** The file of a tool of this machine; `null` where there is none. */
+export function findTool(
+  name: string,
+): (Pick<Stats, "mtimeMs" | "size" | "ino"> & { readonly path: string }) | null {
+  for (const folder of ENVIRONMENT.PATH.split(":")) {
+    const path = join(folder, name);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) continue;
+    return { path, mtimeMs: found.mtimeMs, size: found.size, ino: found.ino };
+  }
+  return null;
+}
 
 /** Runs a tool of this machine and answers its output; anything but exit code 0 is a failure. */
 export async function runTool(request: ToolRequest): Promise<Result<Buffer>> {

@@ -1,11 +1,19 @@
 import type { Result } from "../../domain/failure.ts";
+import { tryLockFile } from "../../lib/file-lock.ts";
 import type { WorkspaceInfo } from "../lasting-workspace.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import { copyOverlay, type Golden } from "./golden.ts";
 import type { Image } from "./image.ts";
 import { lockWorkspace, type VmMachine } from "./vm-machine.ts";
-import { isWhole, readRecord, writeRecord, type VmLayout, type VmRecord } from "./vm-record.ts";
+import {
+  isWhole,
+  readRecord,
+  settledState,
+  writeRecord,
+  type VmLayout,
+  type VmRecord,
+} from "./vm-record.ts";
 
 export interface KeeperMeans {
   readonly id: string;
@@ -29,7 +37,7 @@ export class VmKeeper {
 
   /** A machine that ended without being told to is broken until the next command starts it. */
   stateOf({ state }: VmRecord): WorkspaceInfo["state"] {
-    if (state === "stopped") return "stopped";
+    if (state === "stopped" || state === "stopping" || state === "starting") return "stopped";
     return state === "running" && this.machine.isRunning() ? "running" : "broken";
   }
 
@@ -47,7 +55,8 @@ export class VmKeeper {
     const locked = await lockWorkspace(layout, id);
     if (!locked.ok) return locked;
     using _lock = locked.value;
-    const now = readRecord(layout);
+    const found = readRecord(layout);
+    const now = found === null ? null : await this.settle(found);
     const refused = this.#refusal(now);
     if (refused !== null) return refused;
     return now === null ? this.#missing() : await this.wakeLocked(now);
@@ -61,7 +70,36 @@ export class VmKeeper {
     }
     if (this.machine.isRunning()) return this.machine.connect(record.shape);
     this.machine.log("its machine had ended: it is started again");
-    return this.boot(record);
+    const { layout } = this.#means;
+    writeRecord(layout, { ...record, state: "restarting" });
+    const booted = await this.boot(record);
+    writeRecord(layout, { ...record, state: "running" });
+    return booted;
+  }
+
+  /**
+   * With the workspace's lock, so that whoever was between two states is dead: ends what they left
+   * half started or half stopped, and answers the record as it is then.
+   */
+  async settle(record: VmRecord): Promise<VmRecord> {
+    const state = settledState(record);
+    if (state === null) return record;
+    if (record.state === "stopping") await this.machine.stop(record.shape);
+    else await this.machine.kill();
+    const settled = { ...record, state, isHeld: false };
+    writeRecord(this.#means.layout, settled);
+    this.machine.log(`${record.state} was cut short: it is ${state} now`);
+    return settled;
+  }
+
+  /** The same for whoever only looks: nothing happens where somebody is at work on it. */
+  async settleAbandoned(): Promise<void> {
+    const { layout } = this.#means;
+    const seen = readRecord(layout);
+    if (seen === null || settledState(seen) === null) return;
+    using lock = tryLockFile(layout.lock);
+    const record = lock === null ? null : readRecord(layout);
+    if (record !== null) await this.settle(record);
   }
 
   /** With the workspace's lock. Lets a machine go on that a killed process held. */
@@ -109,7 +147,7 @@ export class VmKeeper {
 
   #refusal(record: VmRecord | null): Result<never> | null {
     if (!isWhole(record)) return this.#missing();
-    if (record.state === "stopped") return this.isStopped();
+    if (record.state === "stopped" || record.state === "stopping") return this.isStopped();
     return record.state === "restoring" ? this.halfRestored() : null;
   }
 

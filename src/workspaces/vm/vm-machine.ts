@@ -3,23 +3,24 @@ import { appendFileSync, linkSync, readdirSync, renameSync, rmSync, statSync } f
 import { basename, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
 import { systemClock, timestamp } from "../../lib/clock.ts";
+import { crashPoint } from "../../lib/crash-point.ts";
 import { lockFile, tryLockFile, type FileLock } from "../../lib/file-lock.ts";
 import { endMarkedProcesses, isAlive } from "../../lib/process.ts";
 import { exists } from "../local-layout.ts";
-import { workspaceFailure } from "../workspace-failure.ts";
+import { codeOf, workspaceFailure } from "../workspace-failure.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { growDisk, personalize, settleDisk } from "./agent-requests.ts";
+import { isFull } from "./disk-room.ts";
 import { copyOverlay, type Golden } from "./golden.ts";
 import type { Image } from "./image.ts";
 import {
   machineMarker,
-  PORT_NAMES,
+  channelNames,
   startMachine,
   STATE_URI,
   type MachineShape,
   type StartedMachine,
 } from "./machine.ts";
-import { PortForwards } from "./port-forwards.ts";
 import { loadState, nothingOf, openMonitor, queryDisk, queryStatus, type Monitor } from "./qmp.ts";
 import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { keepConsole } from "./vm-logs.ts";
@@ -27,6 +28,8 @@ import { readMachine, writeMachine, type VmLayout, type VmRecord } from "./vm-re
 
 const ANSWER_TIMEOUT_MS = { kvm: 20_000, tcg: 120_000 } as const;
 const RANDOM_BYTES = 64;
+/** How long a machine may take for its first answer before somebody asks QEMU what it does. */
+const QUIET_MS = 3_000;
 const PORT_WAIT_MS = 10_000;
 const PORT_PAUSE_MS = 20;
 const QUIT_WAIT_MS = 5_000;
@@ -34,7 +37,6 @@ const QUIT_PAUSE_MS = 5;
 
 /** The machine of one workspace, as this process sees it: the process itself is nobody's child. */
 export class VmMachine {
-  readonly forwards = new PortForwards();
   readonly #layout: VmLayout;
   readonly #id: string;
   #connecting: Promise<Result<AgentConnection>> | null = null;
@@ -72,9 +74,9 @@ export class VmMachine {
     const monitor = await this.#awaitMonitor(sockets, started.value);
     if (!monitor.ok) return monitor;
     using opened = monitor.value;
-    const loaded = await loadState(opened, STATE_URI);
-    if (!loaded.ok) return loaded;
-    return this.introduce(record);
+    const runs = await loadState(opened, STATE_URI);
+    if (!runs.ok) return runs;
+    return this.#greetAndIntroduce(record);
   }
 
   /** From the disk alone: what ran is gone. */
@@ -83,6 +85,7 @@ export class VmMachine {
     const { shape } = record;
     const started = await startMachine({ folder, shape, origin: { kind: "boot", image } });
     if (!started.ok) return started;
+    crashPoint("machine.started");
     writeMachine(this.#layout, started.value);
     const agent = await this.introduce(record);
     if (!agent.ok) return agent;
@@ -102,14 +105,29 @@ export class VmMachine {
   async introduce(record: VmRecord): Promise<Result<AgentConnection>> {
     const agent = await this.connect(record.shape);
     if (!agent.ok) return agent;
-    const told = await personalize(agent.value, {
+    const told = await this.#personalize(agent.value, record);
+    return told.ok ? agent : told;
+  }
+
+  /** In one message with the greeting, to a machine that runs: nobody talked to it before. */
+  async #greetAndIntroduce(record: VmRecord): Promise<Result<AgentConnection>> {
+    const told: Promise<Result<number>>[] = [];
+    this.#connecting = this.#connectNow(record.shape, (agent) => {
+      told.push(this.#personalize(agent, record));
+    });
+    const agent = await this.#connecting;
+    const [answer] = await Promise.all(told);
+    return agent.ok && answer?.ok === false ? answer : agent;
+  }
+
+  #personalize(agent: AgentConnection, record: VmRecord): Promise<Result<number>> {
+    return personalize(agent, {
       hostname: hostnameOf(this.#id),
       machineId: record.machineId,
       randomSeed: randomBytes(RANDOM_BYTES),
       pids: record.pids,
       cpus: record.cpus,
     });
-    return told.ok ? agent : told;
   }
 
   /** Talks to QEMU itself; `null` where it cannot be. One at a time: with the workspace's lock. */
@@ -129,6 +147,7 @@ export class VmMachine {
       if (!settled.ok) this.log(`its disk was not settled: ${settled.failure.message}`);
       await this.withMonitor(async (monitor) => {
         await keepConsole(this.#layout, monitor);
+        crashPoint("stop.settled");
         return nothingOf(await monitor.execute("quit"));
       });
       await this.hasEnded(QUIT_WAIT_MS);
@@ -176,8 +195,13 @@ export class VmMachine {
     }
   }
 
+  /** A line is not worth a failure where the disk has no room for it. */
   log(event: string): void {
-    appendFileSync(this.#layout.log, `${timestamp(systemClock)} ${event}\n`);
+    try {
+      appendFileSync(this.#layout.log, `${timestamp(systemClock)} ${event}\n`);
+    } catch (error) {
+      if (!["ENOSPC", "EDQUOT"].includes(codeOf(error))) throw error;
+    }
   }
 
   disconnect(): void {
@@ -202,21 +226,57 @@ export class VmMachine {
     return openMonitor(sockets.at("qmp"), { isGone: () => isGone });
   }
 
-  async #connectNow(shape: MachineShape): Promise<Result<AgentConnection>> {
+  /**
+   * QEMU holds a machine whose disk found no room in this one's. Where it does not answer for a
+   * while, it is let go on as soon as there is room again; until then nobody waits for it.
+   */
+  #watchQuiet(): Disposable & { readonly signal: AbortSignal; why(): Result<never> | null } {
+    const over = new AbortController();
+    const givenUp = new AbortController();
+    let failure: Result<never> | null = null;
+    const watch = async (): Promise<void> => {
+      await systemClock.sleep(QUIET_MS, over.signal);
+      if (over.signal.aborted || !this.isRunning()) return;
+      const gone = await this.withMonitor(async (monitor) => {
+        const status = await queryStatus(monitor);
+        if (!status.ok || status.value !== "io-error") return nothingOf(status);
+        const { folder } = this.#layout;
+        if (isFull(folder)) return workspaceFailure(`${folder}: No space left on device`);
+        return nothingOf(await monitor.execute("cont"));
+      });
+      if (gone.ok || gone.failure.code !== "disk-full") return;
+      failure = gone;
+      givenUp.abort();
+    };
+    void watch();
+    return {
+      signal: givenUp.signal,
+      why: () => failure,
+      [Symbol.dispose]: () => over.abort(),
+    };
+  }
+
+  async #connectNow(
+    shape: MachineShape,
+    onGreeting?: (agent: AgentConnection) => void,
+  ): Promise<Result<AgentConnection>> {
     if (!this.isRunning()) return workspaceFailure("the machine does not run");
-    const port = await takePort(this.#layout.folder);
+    const port = await takePort(this.#layout.folder, shape);
     if (port === null) {
-      return workspaceFailure(`${PORT_NAMES.length} programs talk to the machine already`);
+      return workspaceFailure(`${shape.channels} programs talk to the machine already`);
     }
     using sockets = openSocketFolder(this.#layout.folder);
+    using quiet = this.#watchQuiet();
     const opened = await AgentConnection.open({
       path: sockets.at(port.name),
       timeoutMs: ANSWER_TIMEOUT_MS[shape.accelerator],
       isGone: () => !this.isRunning(),
+      signal: quiet.signal,
+      ...(onGreeting === undefined ? {} : { onGreeting }),
     });
     if (!opened.ok) {
       port.lock[Symbol.dispose]();
-      return opened;
+      return quiet.why() ?? opened;
     }
     void opened.value.closed.then(() => port.lock[Symbol.dispose]());
     return opened;
@@ -229,10 +289,10 @@ interface Port {
 }
 
 /** QEMU serves one program a port: whoever has its lock. */
-async function takePort(folder: string): Promise<Port | null> {
+async function takePort(folder: string, shape: MachineShape): Promise<Port | null> {
   const deadline = systemClock.monotonic() + PORT_WAIT_MS;
   while (exists(folder)) {
-    for (const name of PORT_NAMES) {
+    for (const name of channelNames(shape)) {
       const lock = tryLockFile(join(folder, `${name}.lock`));
       if (lock !== null) return { name, lock };
     }

@@ -3,12 +3,15 @@ import { z } from "zod";
 import { readJson, writeJson } from "../json-file.ts";
 import { isWorkspaceId } from "../local-layout.ts";
 import { seedSchema } from "../local-record.ts";
+import { codeOf } from "../workspace-failure.ts";
 
 export const shapeSchema = z.object({
   memoryMb: z.number(),
   processors: z.number(),
   diskMb: z.number(),
   network: z.enum(["none", "allow", "cut"]),
+  /** Machines of before this was written down have four. */
+  channels: z.int().default(4),
   accelerator: z.enum(["kvm", "tcg"]),
 });
 
@@ -25,8 +28,21 @@ export const characterSchema = z.object({
 
 const recordSchema = characterSchema.extend({
   version: z.literal(2),
-  /** `making` before anything else is there, `removing` before anything is taken away. */
-  state: z.enum(["making", "running", "stopped", "restoring", "removing"]),
+  /**
+   * `making` before anything else is there, `removing` before anything is taken away. `starting`,
+   * `restarting` and `stopping` are what somebody with the workspace's lock is doing, or was when
+   * they were killed: see `SETTLED`.
+   */
+  state: z.enum([
+    "making",
+    "running",
+    "stopped",
+    "restoring",
+    "removing",
+    "starting",
+    "restarting",
+    "stopping",
+  ]),
   createdAt: z.string(),
   machineId: z.string(),
   /** The snapshot that it was forked from. */
@@ -82,6 +98,17 @@ export function writeRecord(layout: VmLayout, record: VmRecord): void {
   writeJson(layout.record, record);
 }
 
+/** So that nobody finds what is half removed. A disk without room is a reason to go on. */
+export function markRemoving(layout: VmLayout): void {
+  const record = readRecord(layout);
+  if (record === null) return;
+  try {
+    writeRecord(layout, { ...record, state: "removing" });
+  } catch (error) {
+    if (!["ENOSPC", "EDQUOT"].includes(codeOf(error))) throw error;
+  }
+}
+
 export function writeMachine(layout: VmLayout, { pid, identity }: MachineProcess): void {
   writeJson(layout.machine, { pid, identity });
 }
@@ -93,6 +120,21 @@ export function readRecord(layout: VmLayout): VmRecord | null {
 
 export function readMachine(layout: VmLayout): MachineProcess | null {
   return readJson(layout.machine, machineSchema);
+}
+
+/**
+ * What a workspace is, where whoever changed it was killed on the way and what they left was ended.
+ * One that was `restarting` had ended under its workspace: the next command starts it again.
+ */
+const SETTLED: Partial<Record<VmRecord["state"], "running" | "stopped">> = {
+  starting: "stopped",
+  restarting: "running",
+  stopping: "stopped",
+};
+
+/** What a record becomes that is between two states; `null` where it is in one. */
+export function settledState({ state }: VmRecord): "running" | "stopped" | null {
+  return SETTLED[state] ?? null;
 }
 
 /** Made all of it, and not being removed. */
