@@ -42,16 +42,18 @@ token=$1 dir=$2 processes=$3 data=$4 blocks=$5
 shift 5
 refuse() { printf '%s!%s' "$token" "$1" >&2; exit 127; }
 if [ -n "$dir" ]; then
-  real=$(readlink -e -- "$dir") || refuse "the folder $dir is missing"
-  case $real in ${INSIDE_PATTERN}) ;; *) refuse "$dir: leads out of the workspace" ;; esac
+  [ -e "$dir" ] || refuse "the folder $dir is missing"
+  cd -P -- "$dir" 2>/dev/null || refuse "cannot go to $dir"
+  case $PWD in ${INSIDE_PATTERN}) ;; *) refuse "$dir: leads out of the workspace" ;; esac
+else
+  cd -- ${INSIDE.repository} || refuse "cannot go to ${INSIDE.repository}"
 fi
-cd -- "\${dir:-${INSIDE.repository}}" 2>/dev/null || refuse "cannot go to $dir"
 ulimit -c 0
 [ -z "$processes" ] || ulimit -u "$processes" 2>/dev/null || ulimit -p "$processes"
 [ -z "$data" ] || ulimit -d "$data"
 [ -z "$blocks" ] || ulimit -f "$blocks"
 eval "$MYCELIUM_SANDBOX_ENV"
-unset MYCELIUM_SANDBOX_ENV token dir real processes data blocks
+unset MYCELIUM_SANDBOX_ENV token dir processes data blocks
 command -v -- "$1" >/dev/null 2>&1 || { token=$MYCELIUM_COMMAND_ID; refuse "cannot start $1: no such program"; }
 printf '%s+' "$MYCELIUM_COMMAND_ID" >&2
 exec "$@"

@@ -18,7 +18,6 @@ import {
   writeBranch,
   writeSeedFiles,
 } from "./base-layer.ts";
-import { writeEtc } from "./host-view.ts";
 import { homeAt, ownLayer, sandboxAt, type SandboxHome } from "./layout.ts";
 import { giveAwayTree } from "./outside-user.ts";
 import { writeRecord, type SandboxRecord } from "./record.ts";
@@ -165,9 +164,10 @@ async function finish(
         hint: "leave cpus out, or run where control groups can be made",
       });
     }
-    for (const folder of [layout.etc, layout.seed]) mkdirSync(folder);
-    writeEtc(layout.etc, record);
-    if (record.seed !== null) writeSeedFiles(layout.seed, record.seed);
+    if (record.seed !== null) {
+      mkdirSync(layout.seed);
+      writeSeedFiles(layout.seed, record.seed);
+    }
     const prepared = await prepare(place, record);
     if (!prepared.ok) return prepared;
     const started = await startLocked(place, cgroups, { isNew: true });
