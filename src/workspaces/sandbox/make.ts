@@ -55,6 +55,7 @@ export async function createSandbox(
       hint: "use a docker or vm workspace",
     });
   }
+  if (request.limits?.diskMb !== undefined) return unlimitedDisk();
   const begun = await orFailure(request.id, async () =>
     begin(request, making.root, {
       seed,
@@ -111,6 +112,10 @@ async function claimForks(
   const from = { seed, layers, variables, standsOn: snapshot };
   const claims: Result<Made>[] = [];
   for (const request of requests) {
+    if (request.limits?.diskMb !== undefined) {
+      claims.push(unlimitedDisk());
+      continue;
+    }
     const wishes = { ...request, network: request.network ?? network, limits: { ...limits } };
     for (const [name, value] of Object.entries(request.limits ?? {})) {
       if (value !== undefined) Object.assign(wishes.limits, { [name]: value });
@@ -118,6 +123,13 @@ async function claimForks(
     claims.push(await orFailure(request.id, async () => begin(wishes, root, from)));
   }
   return claims;
+}
+
+/** A layer is a folder of the host's file system, which can hold each file of it at most. */
+function unlimitedDisk(): Result<never> {
+  return failureWith("workspace-unsupported", "a sandbox cannot limit the disk", {
+    hint: "leave disk_mb out, or use a vm workspace",
+  });
 }
 
 /** Takes the id, and writes down what is to come. */
