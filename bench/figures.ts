@@ -63,13 +63,14 @@ export function judgeTargets({ sizes, helpMs, emptyNodeMs }: Figures): readonly 
   ];
 }
 
-interface Judged {
+export interface Judged {
   readonly limit: number;
   readonly unit: string;
   readonly found: number | null | undefined;
 }
 
-function judge(name: string, { limit, unit, found }: Judged): Target {
+/** At most so much, or exactly that. */
+export function judge(name: string, { limit, unit, found }: Judged): Target {
   const told = `at most ${limit}${unit}`;
   if (found === null || found === undefined) return { name, limit: told, found: null, isMet: null };
   const digits = found < 10 ? 2 : 0;

@@ -1,36 +1,46 @@
-/**
- * A swarm of trivial tasks that is merged, beside the same by separate calls, one after the other in
- * the same run: `node bench/swarm.ts [kind] [tasks] [rounds]`. Medians, in milliseconds, as JSON.
- */
 import { OPERATIONS } from "../src/control/operations.ts";
+import type { WorkspaceKind } from "../src/workspaces/workspace.ts";
 import { swarmRig, type SwarmRig } from "../test/support/swarm-rig.ts";
+import { startStopwatch, type Samples } from "./workspaces/stopwatch.ts";
 
-const KIND = process.argv[2] === "local" ? "local" : "sandbox";
-const TASKS = Number(process.argv[3] ?? 10);
-const ROUNDS = Number(process.argv[4] ?? 5);
+export const TASKS = 10;
 
-const figures = new Map<string, number[]>();
-
-async function measure<T>(name: string, act: () => Promise<T>): Promise<T> {
-  const from = performance.now();
-  const value = await act();
-  figures.set(name, [...(figures.get(name) ?? []), performance.now() - from]);
-  return value;
+export interface SwarmsRequest {
+  readonly kind: WorkspaceKind;
+  readonly rounds: number;
+  /** Holds images and booted machines. */
+  readonly cache: string;
+  readonly progress: (what: string) => void;
 }
 
-const median = (values: readonly number[]): number =>
-  Math.round(values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0);
+/** A swarm of trivial tasks that is merged, beside the same by separate calls, in turn. */
+export async function measureSwarms({
+  kind,
+  rounds,
+  cache,
+  progress,
+}: SwarmsRequest): Promise<Samples> {
+  const watch = startStopwatch();
+  await using rig = await swarmRig(kind, { MYCELIUM_CACHE: cache });
+  for (let round = 1; round <= rounds; round += 1) {
+    progress(`swarms on ${kind}, round ${round} of ${rounds}`);
+    await watch.timed("swarm", () => bySwarm(rig, round));
+    await watch.timed("separate calls", () => byCalls(rig, round));
+  }
+  return watch.samples;
+}
 
-const command = (label: string): string =>
-  `echo ${label} > ${label}.txt && git add . && git commit -q -m ${label}`;
+function commandOf(label: string): string {
+  return `echo ${label} > ${label}.txt && git add . && git commit -q -m ${label}`;
+}
 
-async function bySwarm(rig: SwarmRig, round: number, parallel: number): Promise<void> {
+async function bySwarm(rig: SwarmRig, round: number): Promise<void> {
   const report = await rig.ask(OPERATIONS.runSwarmTasks, {
     golden_workspace: "prep-golden",
     tasks: Array.from({ length: TASKS }, (_, at) => {
-      return { name: `t${at}`, command: command(`swarm-${parallel}-${round}-${at}`) };
+      return { name: `t${at}`, command: commandOf(`swarm-${round}-${at}`) };
     }),
-    max_parallel: parallel,
+    max_parallel: TASKS,
     shared_context: "known to all",
     merge_strategy: "sequential",
     merge_target: "prep-golden",
@@ -45,7 +55,7 @@ async function byCalls(rig: SwarmRig, round: number): Promise<void> {
     await rig.ask(OPERATIONS.forkSnapshot, { snapshot: "prep-golden@golden", names: [name] });
     await rig.ask(OPERATIONS.writeWorkspaceFile, { name, path: "context.md", content: "known" });
     await rig.say(name, "echo /context.md >> .git/info/exclude");
-    await rig.say(name, command(`calls-${name}`));
+    await rig.say(name, commandOf(`calls-${name}`));
   }
   await rig.ask(OPERATIONS.mergeWorkspacesInto, {
     source_workspaces: names,
@@ -53,13 +63,3 @@ async function byCalls(rig: SwarmRig, round: number): Promise<void> {
   });
   for (const name of names) await rig.ask(OPERATIONS.destroyWorkspace, { name });
 }
-
-await using rig = await swarmRig(KIND);
-for (let round = 0; round < ROUNDS; round += 1) {
-  for (const parallel of [4, TASKS]) {
-    await measure(`swarm, ${parallel} at once`, () => bySwarm(rig, round, parallel));
-  }
-  await measure("separate calls", () => byCalls(rig, round));
-}
-const medians = Object.fromEntries([...figures].map(([name, times]) => [name, median(times)]));
-console.log(JSON.stringify({ kind: KIND, tasks: TASKS, rounds: ROUNDS, medians_ms: medians }));

@@ -31,8 +31,7 @@ const PROOFS: Readonly<Record<string, RegExp>> = {
   "the network, with `network: none`": /without a network/,
   "fork bombs (`pids`)": /fork bomb/,
   "filling memory (`memory_mb`)": /memory/,
-  "filling the disk (`disk_mb`)":
-    /no larger than the limit for files|filling the disk meets its end/,
+  "filling the disk (`disk_mb`)": /filling the disk meets its end/,
   "a fault in the kernel that it runs on": /root of a kernel of its own/,
   "outliving its command, or its workspace": /daemon|end of its command|ended with its command/,
   "its own kill of everything": /own kill of everything|does not end its sandbox/,

@@ -81,7 +81,8 @@ export async function folderInside(
   );
 }
 
-class Refused extends Error {
+/** Thrown while a file is used, it becomes a failure with that `details.reason`. */
+export class Refused extends Error {
   readonly reason: string;
 
   constructor(reason: string, message: string) {

@@ -3,6 +3,12 @@ import { basename, dirname, join } from "node:path";
 import type { Result } from "../domain/failure.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
+/**
+ * No larger file is carried out of a workspace: one with holes takes no room there, whatever size it
+ * claims to have, and would fill the host's disk.
+ */
+export const DOWNLOAD_BYTES_MAX = 64 * 1024 ** 3;
+
 /** Opens a file of the host that is to be carried into a workspace. */
 export async function openHostFile(path: string): Promise<Result<FileHandle>> {
   const opened = await openOnHost(path, "r");

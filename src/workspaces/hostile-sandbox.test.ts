@@ -4,10 +4,11 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { eventually } from "../../test/support/eventually.ts";
+import { value } from "../../test/support/lasting-rig.ts";
 import { describeWithSandboxes } from "../../test/support/needs-sandbox.ts";
 import { sandboxRig, type SandboxRig } from "../../test/support/sandbox-rig.ts";
 import { seedRepository, type SeedRepository } from "../../test/support/seed-repository.ts";
-import { output, sh, stubborn, isRunning } from "../../test/support/workspace-rig.ts";
+import { ENV, output, sh, stubborn, isRunning } from "../../test/support/workspace-rig.ts";
 import { openCgroups } from "./sandbox/cgroups.ts";
 import type { Workspace, WorkspaceRequest } from "./workspace.ts";
 
@@ -186,12 +187,20 @@ await describeWithSandboxes("hostile work in a sandbox", () => {
     expect(ending).not.toEqual({ kind: "exited", code: 0 });
   });
 
-  test("a file grows no larger than the limit for files", async () => {
+  test("a limit on the disk, which nothing would hold, is refused by name", async () => {
     await using rig = await sandboxRig();
-    await using seed = await seedRepository();
-    const workspace = await makeHostile(rig, seed, { limits: { diskMb: 5 } });
-    await sh(workspace, "head -c 20000000 /dev/zero > big");
-    expect(Number(await output(workspace, "stat -c %s big"))).toBeLessThanOrEqual(5 * 1024 * 1024);
+    const wishes = { env: ENV, limits: { diskMb: 5 } };
+    const refused = { code: "workspace-unsupported", message: "a sandbox cannot limit the disk" };
+    const made = await rig.provider.create({ id: "limited", seed: null, ...wishes });
+    expect(made).toMatchObject({ ok: false, failure: refused });
+    const golden = value(await rig.provider.create({ id: "golden", seed: null, env: ENV }));
+    value(await golden.snapshot("one"));
+    const forks = await rig.provider.fork("golden@one", [
+      { id: "limited", ...wishes },
+      { id: "other", env: ENV },
+    ]);
+    expect(forks).toMatchObject([{ ok: false, failure: refused }, { ok: true }]);
+    expect((await rig.provider.list()).toSorted()).toEqual(["golden", "other"]);
   });
 
   test("does not survive the end of its command, whatever it does to hide", async () => {

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { makeLasting, value, type LastingMeans } from "../../test/support/lasting-rig.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { output } from "../../test/support/workspace-rig.ts";
+import { DOWNLOAD_BYTES_MAX } from "./host-file.ts";
 
 const refused = (reason: string) => ({ ok: false, failure: { details: { reason } } });
 
@@ -112,6 +113,8 @@ export function describeLastingFiles({ makeRig, seed }: LastingMeans): void {
     expect(await workspace.download("missing", target)).toMatchObject(refused("missing"));
     expect(await workspace.download("link", target)).toMatchObject(refused("outside"));
     expect(await workspace.download("dir", target)).toMatchObject({ ok: false });
+    await output(workspace, `truncate -s ${DOWNLOAD_BYTES_MAX + 1} huge`);
+    expect(await workspace.download("huge", target)).toMatchObject(refused("too-large"));
     expect(await workspace.upload(target, "link")).toMatchObject(refused("outside"));
     for (const path of ["/etc/passwd", "../../../../../../etc/passwd"]) {
       expect(await workspace.upload(target, path)).toMatchObject(refused("outside"));

@@ -50,6 +50,7 @@ export interface LastingWorkspace extends Workspace {
   listFiles(path: string): Promise<Result<readonly FileEntry[]>>;
   /** Any size, in pieces. The answer's hash is of what arrived. */
   upload(hostPath: string, path: string): Promise<Result<Transfer>>;
+  /** The same, up to `DOWNLOAD_BYTES_MAX`: a larger file is refused as `too-large`. */
   download(path: string, hostPath: string): Promise<Result<Transfer>>;
 
   /** Freezes the state under a name: a node of the tree, child of what this workspace stands on. */

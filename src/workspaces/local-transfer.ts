@@ -3,10 +3,10 @@ import { lstat, readdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
 import { mapLimited } from "../lib/map-limited.ts";
-import { folderInside, readingConfined, writingConfined } from "./confined-files.ts";
+import { folderInside, readingConfined, Refused, writingConfined } from "./confined-files.ts";
 import type { Confinement } from "./confined-files.ts";
 import type { FileEntry, Transfer } from "./lasting-workspace.ts";
-import { openHostFile, replaceHostFile } from "./host-file.ts";
+import { DOWNLOAD_BYTES_MAX, openHostFile, replaceHostFile } from "./host-file.ts";
 import { codeOf, workspaceFailure } from "./workspace-failure.ts";
 
 const PIECE_BYTES = 1024 * 1024;
@@ -21,16 +21,20 @@ export async function uploadInto(
   const source = await openHostFile(paths.hostPath);
   if (!source.ok) return source;
   await using file = source.value;
-  return await writingConfined(confinement, paths.path, (target) => copyInPieces(file, target));
+  return await writingConfined(confinement, paths.path, (target) =>
+    copyInPieces(file, target, Infinity),
+  );
 }
 
-/** Copies a file of a workspace out, in pieces. */
+/** Copies a file of a workspace out, in pieces, and refuses one beyond `DOWNLOAD_BYTES_MAX`. */
 export async function downloadFrom(
   confinement: Confinement,
   paths: { readonly path: string; readonly hostPath: string },
 ): Promise<Result<Transfer>> {
   return replaceHostFile(paths.hostPath, (file) =>
-    readingConfined(confinement, paths.path, (source) => copyInPieces(source, file)),
+    readingConfined(confinement, paths.path, (source) =>
+      copyInPieces(source, file, DOWNLOAD_BYTES_MAX),
+    ),
   );
 }
 
@@ -76,13 +80,20 @@ async function entryOf(folder: string, name: string): Promise<FileEntry | null> 
   }
 }
 
-async function copyInPieces(source: FileHandle, target: FileHandle): Promise<Transfer> {
+async function copyInPieces(
+  source: FileHandle,
+  target: FileHandle,
+  bytesMax: number,
+): Promise<Transfer> {
+  const { size } = await source.stat();
+  if (size > bytesMax) throw new Refused("too-large", `has ${size} bytes, over ${bytesMax}`);
   const hash = createHash("sha256");
   const piece = Buffer.allocUnsafe(PIECE_BYTES);
   let bytes = 0;
   for (;;) {
     const { bytesRead } = await source.read(piece, 0, piece.length, bytes);
     if (bytesRead === 0) return { bytes, sha256: hash.digest("hex") };
+    if (bytes + bytesRead > bytesMax) throw new Refused("too-large", `grew over ${bytesMax} bytes`);
     const part = piece.subarray(0, bytesRead);
     hash.update(part);
     await target.writeFile(part);

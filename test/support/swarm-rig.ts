@@ -71,11 +71,12 @@ export async function swarmUntilKilled(doing: SwarmDoing): Promise<string> {
 /** A home with the workspace `prep-golden` and its snapshot `golden`. */
 export async function swarmRig(
   kind: "local" | "sandbox" | "docker" | "vm" = "local",
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<SwarmRig> {
   const folder = await temporaryFolder();
   const home = join(folder.path, "home");
   const context = (more: Partial<OperationContext> = {}): OperationContext => ({
-    ...contextAt(home),
+    ...contextAt(home, variables),
     ...more,
   });
   const rig: SwarmRig = {

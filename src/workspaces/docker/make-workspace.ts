@@ -119,7 +119,7 @@ async function fill(
 async function checkLimits({ limits }: WorkspaceRecord, engine: Engine): Promise<void> {
   if (limits.diskMb !== undefined) {
     throw new Refusal("workspace-failed", "a docker workspace cannot limit the disk", {
-      hint: "leave disk_mb out, or use a sandbox or vm workspace",
+      hint: "leave disk_mb out, or use a vm workspace",
     });
   }
   if (limits.memoryMb === undefined && limits.cpus === undefined) return;

@@ -3,7 +3,7 @@ import { writeSync } from "node:fs";
 import type { Result } from "../../domain/failure.ts";
 import type { FileEntry, Transfer } from "../lasting-workspace.ts";
 import type { Workspace } from "../workspace.ts";
-import { openHostFile, replaceHostFile } from "../host-file.ts";
+import { DOWNLOAD_BYTES_MAX, openHostFile, replaceHostFile } from "../host-file.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { fileOf } from "./docker-workspace.ts";
 import { decodeList } from "./frames.ts";
@@ -41,7 +41,7 @@ export function download(
   return replaceHostFile(hostPath, async (file) => {
     const hash = createHash("sha256");
     let bytes = 0;
-    const asked = [...fileOf(path), -1, 0, -1];
+    const asked = [...fileOf(path), DOWNLOAD_BYTES_MAX, 0, -1];
     let trouble: unknown;
     const take = (piece: Buffer, guest: { end(): void }): void => {
       if (trouble !== undefined) return;

@@ -18,7 +18,6 @@ import { exists } from "../local-layout.ts";
 import { removeFolder } from "../remove-folder.ts";
 import { codeOf, workspaceFailure } from "../workspace-failure.ts";
 import type { WorkspaceSeed } from "../workspace.ts";
-import { writeEtc } from "./host-view.ts";
 import { HOST_PATH } from "./host-path.ts";
 import { INSIDE, type SandboxHome } from "./layout.ts";
 import { giveAwayTree } from "./outside-user.ts";
@@ -91,15 +90,13 @@ async function makeBaseLayer(
   const name = `.new-${randomUUID()}`;
   const folder = join(home.layers, name);
   try {
-    for (const part of [...TREE, "etc"]) mkdirSync(join(folder, part), { recursive: true });
-    writeEtc(join(folder, "etc"), { hostname: "base", machineId: "" });
+    for (const part of TREE) mkdirSync(join(folder, part), { recursive: true });
     const gitDir = join(folder, "repository/.git");
     const objects = objectFolders(seed.gitDir);
     writeRepository({ gitDir, seed, objects: insideObjects(objects), head: seed.commit });
     giveAwayTree(TREE.map((part) => join(folder, part)));
     const checkedOut = await checkOut(home, { name, objects, timeoutMs });
     if (!checkedOut.ok) return checkedOut;
-    await removeFolder(join(folder, "etc"), REMOVE_TIMEOUT_MS);
     renameUnlessThere(folder, layer);
     return { ok: true, value: undefined };
   } finally {
@@ -113,7 +110,6 @@ async function checkOut(
   { name, objects, timeoutMs }: { name: string; objects: readonly string[]; timeoutMs: number },
 ): Promise<Result<void>> {
   const path = `layers/${name}`;
-  const mounts = join(home.layers, name, "mounts");
   const environment = Object.entries(HARDENED_ENVIRONMENT).flatMap(([variable, value]) => [
     "--setenv",
     variable,
@@ -123,17 +119,14 @@ async function checkOut(
   const request = {
     root: home.root,
     tree: { kind: "folder", path },
-    etc: `${path}/etc`,
-    seedFiles: `${path}/etc`,
+    // Of it, git needs the folders of objects alone.
+    seedFiles: `${path}/context`,
     objects,
     hostname: "base",
+    machineId: "",
     network: "none",
-    groups: [],
   } as const;
-  const command = startCommand(request, {
-    mounts,
-    command: ["--die-with-parent", ...environment, "--", ...git],
-  });
+  const command = startCommand(request, ["--die-with-parent", ...environment, "--", ...git]);
   const env = { PATH: HOST_PATH };
   const { ending, stderr } = await runProcess({
     command,
@@ -142,7 +135,6 @@ async function checkOut(
     timeoutMs,
     outputBytesMax: 4096,
   });
-  await removeFolder(mounts, REMOVE_TIMEOUT_MS);
   if (ending.kind === "exited" && ending.code === 0) return { ok: true, value: undefined };
   const how = ending.kind === "exited" ? `exit code ${ending.code}` : ending.kind;
   return workspaceFailure(`checking out failed (${how}): ${stderr.bytes.toString().trim()}`);

@@ -7,6 +7,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from "node:fs";
+import { writeFile as writeFileLater } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../lib/clock.ts";
 import { exists } from "../local-layout.ts";
@@ -27,8 +28,8 @@ export interface SandboxCgroups {
   readonly held: ReadonlySet<string>;
   /** Whether commands have groups of their own. Where not, one that hides well may outlive its end. */
   readonly tracksCommands: boolean;
-  /** The files to write `0` to for what belongs to no command. */
-  join(): readonly string[];
+  /** Puts a process that belongs to no command into all groups, and all that it starts from then on. */
+  add(pid: number): Promise<void>;
   /** Makes a group for one command and answers the files to write `0` to, to be in all groups. */
   enter(commandId: string): readonly string[];
   /** The pids in a command's group. */
@@ -53,9 +54,14 @@ const KILL_PAUSE_MS = 5;
  * must not be left.
  */
 export function openCgroups(name: string, limits: WorkspaceLimits | null): SandboxCgroups {
-  const groups = findHierarchies().flatMap((hierarchy) => {
+  const hierarchies = findHierarchies();
+  const first = hierarchies.find(({ version }) => version === 2) ?? hierarchies[0];
+  // To join a group takes milliseconds: those that would hold nothing are left out.
+  const groups = hierarchies.flatMap((hierarchy) => {
     const folder = join(hierarchy.folder, OWN_FOLDER, name);
-    return limits === null || makeGroup(hierarchy, folder) ? [{ ...hierarchy, folder }] : [];
+    if (limits === null) return [{ ...hierarchy, folder }];
+    const isOfUse = hierarchy === first || canHold(hierarchy, limits);
+    return isOfUse && makeGroup(hierarchy, folder) ? [{ ...hierarchy, folder }] : [];
   });
   const held = new Set<string>();
   for (const group of groups) if (limits !== null) setLimits(group, limits, held);
@@ -64,7 +70,11 @@ export function openCgroups(name: string, limits: WorkspaceLimits | null): Sandb
   return {
     held,
     tracksCommands: tracking !== undefined,
-    join: () => groups.map(({ folder }) => join(folder, "cgroup.procs")),
+    add: async (pid) => {
+      for (const { folder } of groups) {
+        await writeFileLater(join(folder, "cgroup.procs"), String(pid));
+      }
+    },
     enter: (commandId) => {
       if (tracking === undefined) return [];
       mkdirSync(commandFolder(commandId));
@@ -142,6 +152,13 @@ function makeGroup({ folder: parent }: Hierarchy, folder: string): boolean {
     mkdirSync(join(parent, OWN_FOLDER), { recursive: true });
     mkdirSync(folder, { recursive: true });
   });
+}
+
+function canHold({ controllers }: Hierarchy, { cpus, memoryMb, pids }: WorkspaceLimits): boolean {
+  const wanted = { cpu: cpus, memory: memoryMb, pids };
+  return Object.entries(wanted).some(
+    ([controller, limit]) => limit !== undefined && controllers.includes(controller),
+  );
 }
 
 function setLimits(group: Hierarchy, limits: WorkspaceLimits, held: Set<string>): void {

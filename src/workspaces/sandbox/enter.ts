@@ -38,20 +38,21 @@ export const INSIDE_PATTERN = ROOTS.map((root) => `${root}|${root}/*`).join("|")
  * where the command is about to start, and with the token, `!` and the reason where it cannot.
  */
 const LAUNCHER = `
-token=$1 dir=$2 processes=$3 data=$4 blocks=$5
-shift 5
+token=$1 dir=$2 processes=$3 data=$4
+shift 4
 refuse() { printf '%s!%s' "$token" "$1" >&2; exit 127; }
 if [ -n "$dir" ]; then
-  real=$(readlink -e -- "$dir") || refuse "the folder $dir is missing"
-  case $real in ${INSIDE_PATTERN}) ;; *) refuse "$dir: leads out of the workspace" ;; esac
+  [ -e "$dir" ] || refuse "the folder $dir is missing"
+  cd -P -- "$dir" 2>/dev/null || refuse "cannot go to $dir"
+  case $PWD in ${INSIDE_PATTERN}) ;; *) refuse "$dir: leads out of the workspace" ;; esac
+else
+  cd -- ${INSIDE.repository} || refuse "cannot go to ${INSIDE.repository}"
 fi
-cd -- "\${dir:-${INSIDE.repository}}" 2>/dev/null || refuse "cannot go to $dir"
 ulimit -c 0
 [ -z "$processes" ] || ulimit -u "$processes" 2>/dev/null || ulimit -p "$processes"
 [ -z "$data" ] || ulimit -d "$data"
-[ -z "$blocks" ] || ulimit -f "$blocks"
 eval "$MYCELIUM_SANDBOX_ENV"
-unset MYCELIUM_SANDBOX_ENV token dir real processes data blocks
+unset MYCELIUM_SANDBOX_ENV token dir processes data
 command -v -- "$1" >/dev/null 2>&1 || { token=$MYCELIUM_COMMAND_ID; refuse "cannot start $1: no such program"; }
 printf '%s+' "$MYCELIUM_COMMAND_ID" >&2
 exec "$@"
@@ -151,7 +152,6 @@ function commandLine(
     cwd === undefined ? "" : resolve(INSIDE.repository, cwd),
     String(limits.pids ?? ""),
     cgroups.held.has("memory") ? "" : kilobytes(limits.memoryMb),
-    limits.diskMb === undefined ? "" : String(Math.ceil(limits.diskMb * 2048)),
   ];
   const script = 'for group in $1; do echo 0 > "$group"; done; shift; exec "$@"';
   const join = ["/bin/sh", "-c", script, "enter", groups.join(" ")] as const;

@@ -20,7 +20,7 @@ export type RunInside = (request: {
 const MISSING = 93;
 const OUTSIDE = 94;
 const NOT_A_FILE = 95;
-const TOO_LARGE = 96;
+export const TOO_LARGE = 96;
 export const NOT_A_FOLDER = 98;
 
 const REASONS: Readonly<Record<number, readonly [reason: string, message: string]>> = {
@@ -120,6 +120,6 @@ export function failureInside(
   return refused(path, ending.kind === "exited" ? "failed" : ending.kind, said);
 }
 
-function refused(path: string, reason: string, message: string): Result<never> {
+export function refused(path: string, reason: string, message: string): Result<never> {
   return workspaceFailure(`${path}: ${message}`, { details: { path, reason } });
 }

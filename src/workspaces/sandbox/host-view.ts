@@ -1,54 +1,43 @@
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { join } from "node:path";
-import { codeOf } from "../workspace-failure.ts";
+import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { INSIDE_UID } from "./layout.ts";
+import { bindAll, type StageStep } from "./stage-program.ts";
 
 /** The host's programs and libraries; links to `/usr` where the host has them so. */
 const TOOLS = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
-/** Small files of the host's `/etc` that programs need to trust and to tell the time; copied. */
-const COPIED_ETC = [
+/** What programs need of the host's `/etc` to trust, to find libraries and to tell the time. */
+const SHARED_ETC = [
+  "alternatives",
   "ca-certificates.conf",
+  "ld.so.cache",
   "localtime",
   "mime.types",
   "nsswitch.conf",
+  "pki/tls/certs",
   "protocols",
+  "resolv.conf",
   "services",
+  "ssl/certs",
   "ssl/openssl.cnf",
 ];
-const COPIED_BYTES_MAX = 1024 * 1024;
+const COPIED_BYTES_MAX = 16 * 1024;
 
-/** What is large or has many files; shown from where it is. Each costs a mount at every start. */
-const SHARED_ETC_FOLDERS = ["alternatives", "pki/tls/certs", "ssl/certs"];
-const SHARED_ETC_FILES = ["ld.so.cache"];
-
-/** Arguments for bubblewrap that show the host's tools, read-only. */
-export function toolArguments(): readonly string[] {
-  const tools = TOOLS.flatMap((path) => {
+/** Puts the host's tools below a root that bubblewrap makes read-only. */
+export function stageTools(root: string): readonly StageStep[] {
+  return ["/usr", ...TOOLS].flatMap((path): readonly StageStep[] => {
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (found === undefined) return [];
-    return found.isSymbolicLink() ? ["--symlink", readlinkSync(path), path] : readOnly(path);
+    const place = `${root}${path}`;
+    if (found.isSymbolicLink()) return [["link", readlinkSync(path), place]];
+    return [["folder", place], bindAll(path, place)];
   });
-  return [...readOnly("/usr"), ...tools];
 }
 
-function readOnly(path: string): readonly string[] {
-  return ["--ro-bind", path, path];
-}
-
-/** Writes a sandbox's own `/etc`, with places for what is shown in it from the host's. */
-export function writeEtc(
-  folder: string,
+/** A sandbox's own `/etc` below a root, with what programs need of the host's. */
+export function stageEtc(
+  root: string,
   { hostname, machineId }: { readonly hostname: string; readonly machineId: string },
-): void {
+): readonly StageStep[] {
   const id = INSIDE_UID;
   const contents: Record<string, string> = {
     "passwd": `root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nagent:x:${id}:${id}:agent:/home/agent:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n`,
@@ -57,29 +46,27 @@ export function writeEtc(
     "hostname": `${hostname}\n`,
     "machine-id": `${machineId}\n`,
   };
-  for (const name of SHARED_ETC_FOLDERS) mkdirSync(join(folder, name), { recursive: true });
-  for (const name of SHARED_ETC_FILES) writeFileSync(join(folder, name), "");
-  for (const [name, text] of Object.entries(contents)) writeFileSync(join(folder, name), text);
-  for (const name of ["resolv.conf", ...COPIED_ETC])
-    copyIfThere(`/etc/${name}`, join(folder, name));
+  const place = (name: string): string => `${root}/etc/${name}`;
+  const shared = SHARED_ETC.flatMap((name) => shareOf(`/etc/${name}`, place(name)));
+  const folders = ["", ...SHARED_ETC.flatMap(foldersAbove)];
+  return [
+    ...[...new Set(folders)].map((name): StageStep => ["folder", place(name)]),
+    ...Object.entries(contents).map(([name, text]): StageStep => ["write", text, place(name)]),
+    ...shared,
+  ];
 }
 
-/** Arguments for bubblewrap that show that folder, from where it lies when it starts. */
-export function etcArguments(folder: string): readonly string[] {
-  const shared = [...SHARED_ETC_FOLDERS, ...SHARED_ETC_FILES].flatMap((name) => {
-    const path = `/etc/${name}`;
-    return existsSync(path) ? ["--ro-bind-try", path, path] : [];
-  });
-  return ["--ro-bind", folder, "/etc", ...shared];
+/** Names of the folders above a name, the uppermost first. */
+function foldersAbove(name: string): readonly string[] {
+  const parts = name.split("/").slice(0, -1);
+  return parts.map((_, at) => parts.slice(0, at + 1).join("/"));
 }
 
-/** Through its links; nothing where it is missing, or no small file. */
-function copyIfThere(from: string, to: string): void {
+/** Through its links; nothing where it is missing. What is small is copied: that costs less. */
+function shareOf(from: string, place: string): readonly StageStep[] {
   const found = statSync(from, { throwIfNoEntry: false });
-  if (found?.isFile() !== true || found.size > COPIED_BYTES_MAX) return;
-  try {
-    writeFileSync(to, readFileSync(from));
-  } catch (error) {
-    if (codeOf(error) === "") throw error;
-  }
+  if (found?.isDirectory() === true) return [["folder", place], bindAll(from, place)];
+  if (found?.isFile() !== true) return [];
+  if (found.size <= COPIED_BYTES_MAX) return [["copy", from, place]];
+  return [["write", "", place], bindAll(from, place)];
 }

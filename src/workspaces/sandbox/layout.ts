@@ -42,12 +42,8 @@ export function homeAt(root: string): SandboxHome {
 /** One sandbox on the host. Nothing here but its own layer can be written to from inside. */
 export interface SandboxLayout {
   readonly folder: string;
-  /** Its own small files of `/etc`. */
-  readonly etc: string;
   /** What a clone is made of: configuration, private excludes, the list of borrowed objects. */
   readonly seed: string;
-  /** Mount table for its start. */
-  readonly mounts: string;
   /** Bundles that were brought out. */
   readonly outbox: string;
   /** What it is, written before anything is made. */
@@ -88,9 +84,7 @@ export function sandboxAt(home: SandboxHome, id: string): SandboxLayout {
   const folder = join(home.workspaces, id);
   return {
     folder,
-    etc: join(folder, "etc"),
     seed: join(folder, "seed"),
-    mounts: join(folder, "mounts"),
     outbox: join(folder, "outbox"),
     record: join(folder, "record.json"),
     running: join(folder, "running.json"),

@@ -18,7 +18,6 @@ import {
   writeBranch,
   writeSeedFiles,
 } from "./base-layer.ts";
-import { writeEtc } from "./host-view.ts";
 import { homeAt, ownLayer, sandboxAt, type SandboxHome } from "./layout.ts";
 import { giveAwayTree } from "./outside-user.ts";
 import { writeRecord, type SandboxRecord } from "./record.ts";
@@ -56,6 +55,7 @@ export async function createSandbox(
       hint: "use a docker or vm workspace",
     });
   }
+  if (request.limits?.diskMb !== undefined) return unlimitedDisk();
   const begun = await orFailure(request.id, async () =>
     begin(request, making.root, {
       seed,
@@ -112,6 +112,10 @@ async function claimForks(
   const from = { seed, layers, variables, standsOn: snapshot };
   const claims: Result<Made>[] = [];
   for (const request of requests) {
+    if (request.limits?.diskMb !== undefined) {
+      claims.push(unlimitedDisk());
+      continue;
+    }
     const wishes = { ...request, network: request.network ?? network, limits: { ...limits } };
     for (const [name, value] of Object.entries(request.limits ?? {})) {
       if (value !== undefined) Object.assign(wishes.limits, { [name]: value });
@@ -119,6 +123,13 @@ async function claimForks(
     claims.push(await orFailure(request.id, async () => begin(wishes, root, from)));
   }
   return claims;
+}
+
+/** A layer is a folder of the host's file system, which can hold each file of it at most. */
+function unlimitedDisk(): Result<never> {
+  return failureWith("workspace-unsupported", "a sandbox cannot limit the disk", {
+    hint: "leave disk_mb out, or use a vm workspace",
+  });
 }
 
 /** Takes the id, and writes down what is to come. */
@@ -165,9 +176,10 @@ async function finish(
         hint: "leave cpus out, or run where control groups can be made",
       });
     }
-    for (const folder of [layout.etc, layout.seed]) mkdirSync(folder);
-    writeEtc(layout.etc, record);
-    if (record.seed !== null) writeSeedFiles(layout.seed, record.seed);
+    if (record.seed !== null) {
+      mkdirSync(layout.seed);
+      writeSeedFiles(layout.seed, record.seed);
+    }
     const prepared = await prepare(place, record);
     if (!prepared.ok) return prepared;
     const started = await startLocked(place, cgroups, { isNew: true });

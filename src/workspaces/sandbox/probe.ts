@@ -9,15 +9,14 @@ import type { WorkspaceProbe } from "../workspace.ts";
 import { TREE } from "./base-layer.ts";
 import { openCgroups } from "./cgroups.ts";
 import { findProgram, HOST_PATH } from "./host-path.ts";
-import { writeEtc } from "./host-view.ts";
 import { giveAwayTree, outsideUser } from "./outside-user.ts";
+import { canStage } from "./stage-program.ts";
 import { startCommand } from "./start.ts";
 
 const NEEDED = [
   ["bwrap", "bubblewrap"],
   ["nsenter", "util-linux"],
-  ["unshare", "util-linux"],
-  ["setpriv", "util-linux"],
+  ["perl", "perl"],
   ["git", "git"],
 ] as const;
 
@@ -29,6 +28,10 @@ export async function probeSandbox(): Promise<WorkspaceProbe> {
     if (findProgram(program) === null) {
       return { kind: "missing", what: program, hint: `install it: apt-get install ${installed}` };
     }
+  }
+  if (!canStage()) {
+    const hint = "use a docker or vm workspace";
+    return { kind: "missing", what: `a sandbox for processors like ${process.arch}`, hint };
   }
   const root = mkdtempSync(join(tmpdir(), "mycelium-probe-"));
   try {
@@ -43,16 +46,18 @@ export async function probeSandbox(): Promise<WorkspaceProbe> {
 
 async function tryOne(root: string): Promise<string> {
   for (const part of TREE) await mkdir(join(root, "lower", part), { recursive: true });
-  for (const part of ["upper", "work", "etc"]) await mkdir(join(root, part));
-  writeEtc(join(root, "etc"), { hostname: "probe", machineId: "" });
+  for (const part of ["upper", "work"]) await mkdir(join(root, part));
   giveAwayTree([join(root, "lower"), join(root, "upper")]);
   const tree = { kind: "layers", lower: ["lower"], upper: "upper", work: "work" } as const;
-  const shown = { etc: "etc", seedFiles: null, objects: [], hostname: "probe", groups: [] };
+  const shown = { seedFiles: null, objects: [], hostname: "probe", machineId: "" };
   const script = "echo works > file && exec cat file";
-  const command = startCommand(
-    { root, tree, ...shown, network: "none" },
-    { mounts: join(root, "mounts"), command: ["--die-with-parent", "--", "/bin/sh", "-c", script] },
-  );
+  const command = startCommand({ root, tree, ...shown, network: "none" }, [
+    "--die-with-parent",
+    "--",
+    "/bin/sh",
+    "-c",
+    script,
+  ]);
   const { stdout, stderr } = await runProcess({
     command,
     cwd: "/",

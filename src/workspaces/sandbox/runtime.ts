@@ -113,14 +113,13 @@ export async function startLocked(
     {
       root: home.root,
       tree: { kind: "layers", lower: [first, ...others], ...own },
-      etc: `${folder}/etc`,
       seedFiles: record.seed === null ? null : `${folder}/seed`,
       objects: record.seed === null ? [] : objectFolders(record.seed.gitDir),
       hostname: record.hostname,
+      machineId: record.machineId,
       network: record.network,
-      groups: cgroups.join(),
     },
-    layout,
+    { ...layout, join: (pid) => cgroups.add(pid) },
   );
   crashPoint("sandbox.started");
   if (started.ok) writeRunning(layout, started.value);

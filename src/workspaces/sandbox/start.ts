@@ -1,33 +1,25 @@
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { processIdentity, startDaemon } from "../../lib/process.ts";
 import type { Result } from "../../domain/failure.ts";
-import { workspaceFailure } from "../workspace-failure.ts";
+import { codeOf, workspaceFailure } from "../workspace-failure.ts";
 import type { WorkspaceNetwork } from "../workspace.ts";
 import { HOST_PATH } from "./host-path.ts";
-import { etcArguments, toolArguments } from "./host-view.ts";
 import { INSIDE, INSIDE_UID } from "./layout.ts";
-import { outsideUser } from "./outside-user.ts";
 import type { RunningRecord } from "./record.ts";
+import { STAGED, stageSteps, type StageRequest } from "./stage.ts";
+import { stagedCommand } from "./stage-program.ts";
 
-/**
- * A start happens in a mount namespace of its own, where this folder is covered by an empty one that
- * holds what the sandbox is put together from. Nothing of it is mounted for anyone else, so nothing
- * is left when the last process is gone.
- */
-const STAGE = "/run";
-/** Short, because the kernel takes a page of options, and all layers stand in it. */
-const HOME_ON_STAGE = `${STAGE}/h`;
-const TREE_ON_STAGE = `${STAGE}/tree`;
-const ETC_ON_STAGE = `${STAGE}/etc`;
-const SEED_ON_STAGE = `${STAGE}/seed`;
-
-const SHARED_MEMORY_BYTES = 256 * 1024 * 1024;
 const START_TIMEOUT_MS = 20_000;
 const LOG_BYTES_MAX = 2048;
 
-/** Ignores all signals from inside, as first processes do, and waits for what lost its parent. */
-const INIT = "echo ready; exec >/dev/null 2>&1; while :; do sleep 86400; done";
+/**
+ * Waits until everything is arranged outside, and ends where whoever arranges it does. Ignores all
+ * signals from inside, as first processes do, and waits for what lost its parent.
+ */
+const INIT =
+  "read -r go || exit 1; exec < /dev/null; echo ready; exec >/dev/null 2>&1; " +
+  "while :; do sleep 86400; done";
 
 /**
  * Stands in the environment of a sandbox's first process and of all that waits for it or serves it
@@ -45,82 +37,53 @@ export function sandboxMarker(folder: string): string {
   return `${MARKER}=${markerVariable(folder)[MARKER]}`;
 }
 
-/** How the tree of folders that a sandbox writes to comes to be. Paths are below the home's root. */
-export type Tree =
-  | {
-      readonly kind: "layers";
-      /** The uppermost first. */
-      readonly lower: readonly [string, ...string[]];
-      readonly upper: string;
-      readonly work: string;
-    }
-  | { readonly kind: "folder"; readonly path: string };
-
-export interface StartRequest {
-  /** The root of the home of all sandboxes. */
-  readonly root: string;
-  readonly tree: Tree;
-  /** Below the root, as are `seedFiles` and `mounts`. */
-  readonly etc: string;
-  /** `null` where there is no seed. */
-  readonly seedFiles: string | null;
-  /** Folders of objects on the host, shown read-only as `/run/seed/objects/0` and so on. */
-  readonly objects: readonly string[];
-  readonly hostname: string;
+export interface StartRequest extends StageRequest {
   readonly network: WorkspaceNetwork;
-  /** Files to write `0` to before anything else: memberships in control groups. */
-  readonly groups: readonly string[];
 }
 
-/** Writes the table of mounts to `path` and answers the command that starts the sandbox. */
+/** The command that starts a sandbox whose first process is `command`, after options of bubblewrap. */
 export function startCommand(
   request: StartRequest,
-  { mounts, command }: { readonly mounts: string; readonly command: readonly string[] },
+  command: readonly string[],
 ): readonly [string, ...string[]] {
-  writeFileSync(mounts, mountTable(request));
-  const { isRoot, uid, gid } = outsideUser();
-  const namespaces = isRoot ? ["--mount"] : ["--user", "--map-root-user", "--mount"];
-  const become = isRoot
-    ? ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", "--"]
-    : [];
-  const script =
-    'set -e; table=$1; groups=$2; shift 2; for group in $groups; do echo 0 > "$group"; done; ' +
-    'mount -n -a -T "$table"; cd /; exec 3>&1 "$@"';
-  return [
-    "unshare",
-    ...namespaces,
-    "--",
-    "/bin/sh",
-    "-c",
-    script,
-    "start",
-    mounts,
-    request.groups.join(" "),
-    ...become,
-    "bwrap",
-    ...bubblewrapArguments(request),
-    ...command,
-  ];
+  const bubblewrap = ["bwrap", ...bubblewrapArguments(request), ...command];
+  return stagedCommand(stageSteps(request), bubblewrap);
 }
 
-/** Starts a sandbox that goes on when this process ends. */
+export interface StartMeans {
+  /** The sandbox's own. */
+  readonly folder: string;
+  /** Where what the start complains of is kept. */
+  readonly complaints: string;
+  /** Puts a process into the sandbox's control groups. */
+  readonly join: (pid: number) => Promise<void>;
+}
+
+/**
+ * Starts a sandbox that goes on when this process ends. Its first process joins its control groups
+ * while bubblewrap is at work, because to join takes as long; nothing runs inside before it has.
+ */
 export async function startSandbox(
   request: StartRequest,
-  files: { readonly folder: string; readonly mounts: string; readonly complaints: string },
+  { folder, complaints, join }: StartMeans,
 ): Promise<Result<RunningRecord>> {
-  const marker = markerVariable(files.folder);
+  const marker = markerVariable(folder);
   const marked = Object.entries(marker).flatMap((variable) => ["--setenv", ...variable]);
   const command = ["--as-pid-1", "--info-fd", "3", ...marked, "--", "/bin/sh", "-c", INIT];
   const started = await startDaemon({
-    command: startCommand(request, { mounts: files.mounts, command }),
+    command: startCommand(request, command),
     cwd: "/",
     env: { PATH: HOST_PATH, ...marker },
-    logPath: files.complaints,
-    isReady: (said) => said.includes("ready") && CHILD_PID.test(said),
+    logPath: complaints,
+    arrange: (said) => {
+      const pid = CHILD_PID.exec(said)?.[1];
+      return pid === undefined ? null : complaintOf(join(Number(pid)));
+    },
+    isReady: (said) => said.includes("ready"),
     timeoutMs: START_TIMEOUT_MS,
   });
   if (!started.ok) {
-    const said = readFileSync(files.complaints).subarray(-LOG_BYTES_MAX).toString();
+    const said = readFileSync(complaints).subarray(-LOG_BYTES_MAX).toString();
     return workspaceFailure(`the sandbox did not start: ${started.message}\n${said}`.trim());
   }
   const isOffline = request.network === "none";
@@ -135,54 +98,22 @@ export async function startSandbox(
   return { ok: true, value: running };
 }
 
-const CHILD_PID = /"child-pid": (\d+)/;
+/** The digits are all there once something follows them. */
+const CHILD_PID = /"child-pid": (\d+)\D/;
 
-function mountTable({ root, tree, etc, seedFiles, objects }: StartRequest): string {
-  const lines = [
-    ["tmpfs", STAGE, "tmpfs", "mode=755,nosuid,nodev,size=1m"],
-    [root, HOME_ON_STAGE, "none", "bind,x-mount.mkdir=0755"],
-  ];
-  if (tree.kind === "layers") {
-    const lower = tree.lower.map((path) => `${HOME_ON_STAGE}/${path}`).join(":");
-    const attributes = outsideUser().isRoot ? "" : ",userxattr";
-    const options = `lowerdir=${lower},upperdir=${HOME_ON_STAGE}/${tree.upper},workdir=${HOME_ON_STAGE}/${tree.work}`;
-    lines.push(["overlay", TREE_ON_STAGE, "overlay", `${options}${attributes},x-mount.mkdir=0755`]);
-  } else {
-    lines.push([`${root}/${tree.path}`, TREE_ON_STAGE, "none", "bind,x-mount.mkdir=0755"]);
+/** What the system refused, in words. */
+async function complaintOf(joining: Promise<void>): Promise<string | null> {
+  try {
+    await joining;
+    return null;
+  } catch (error) {
+    if (codeOf(error) === "") throw error;
+    return `cannot join its control groups: ${String(error)}`;
   }
-  // Their own folder is all that the sandbox's user may look into: those above it may be private.
-  lines.push([`${root}/${etc}`, ETC_ON_STAGE, "none", "bind,x-mount.mkdir=0755"]);
-  if (seedFiles !== null) {
-    lines.push([`${root}/${seedFiles}`, SEED_ON_STAGE, "none", "bind,x-mount.mkdir=0755"]);
-  }
-  for (const [index, path] of objects.entries()) {
-    lines.push([path, `${STAGE}/objects${index}`, "none", "bind,x-mount.mkdir=0755"]);
-  }
-  return lines.map((fields) => `${fields.map(escapeField).join(" ")} 0 0\n`).join("");
 }
 
-/** As `fstab` wants it. */
-function escapeField(field: string): string {
-  return field.replaceAll(/[\s\\]/g, (char) => {
-    return `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
-  });
-}
-
-function bubblewrapArguments(request: StartRequest): readonly string[] {
-  const { seedFiles, objects, hostname, network } = request;
-  const seed =
-    seedFiles === null
-      ? []
-      : [
-          "--ro-bind",
-          SEED_ON_STAGE,
-          `${INSIDE.seed}/files`,
-          ...objects.flatMap((_path, index) => [
-            "--ro-bind",
-            `${STAGE}/objects${index}`,
-            `${INSIDE.seed}/objects/${index}`,
-          ]),
-        ];
+/** Few, because bubblewrap reads the whole table of mounts for each. */
+function bubblewrapArguments({ hostname, network }: StartRequest): readonly string[] {
   return [
     [
       "--unshare-user",
@@ -195,16 +126,12 @@ function bubblewrapArguments(request: StartRequest): readonly string[] {
     ["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--unshare-uts"],
     ["--hostname", hostname],
     network === "none" ? ["--unshare-net"] : [],
-    toolArguments(),
-    etcArguments(ETC_ON_STAGE),
-    ["--proc", "/proc", "--dev", "/dev"],
-    ["--size", String(SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
-    ["--bind", `${TREE_ON_STAGE}/repository`, INSIDE.repository],
-    ["--bind", `${TREE_ON_STAGE}/context`, INSIDE.context],
-    ["--bind", `${TREE_ON_STAGE}/home`, INSIDE.home],
-    ["--bind", `${TREE_ON_STAGE}/tmp`, INSIDE.temporary],
-    seed,
-    ["--remount-ro", "/", "--chdir", INSIDE.repository, "--clearenv"],
+    ["--ro-bind", STAGED.root, "/", "--proc", "/proc", "--dev-bind", STAGED.devices, "/dev"],
+    ["--bind", `${STAGED.tree}/repository`, INSIDE.repository],
+    ["--bind", `${STAGED.tree}/context`, INSIDE.context],
+    ["--bind", `${STAGED.tree}/home`, INSIDE.home],
+    ["--bind", `${STAGED.tree}/tmp`, INSIDE.temporary],
+    ["--chdir", INSIDE.repository, "--clearenv"],
     ["--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin"],
   ].flat();
 }

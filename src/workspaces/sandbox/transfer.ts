@@ -5,6 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import type { Result } from "../../domain/failure.ts";
 import type { FileEntry, Transfer } from "../lasting-workspace.ts";
+import { DOWNLOAD_BYTES_MAX } from "../host-file.ts";
 import { codeOf, workspaceFailure } from "../workspace-failure.ts";
 import {
   failureInside,
@@ -13,6 +14,8 @@ import {
   LOCATE_TARGET,
   locateInside,
   NOT_A_FOLDER,
+  refused,
+  TOO_LARGE,
   type RunInside,
 } from "./files.ts";
 
@@ -27,8 +30,10 @@ cat > "$target" || exit 1
 sha256sum < "$target" && stat -c %s -- "$target"
 `;
 
+/** A byte more than there may be tells that it grew meanwhile. */
 const DOWNLOAD = `${LOCATE_FILE}
-exec cat -- "$real"
+[ "$(stat -c %s -- "$real")" -le ${DOWNLOAD_BYTES_MAX} ] || exit ${TOO_LARGE}
+exec head -c ${DOWNLOAD_BYTES_MAX + 1} -- "$real"
 `;
 
 /** The name is last, because it may hold anything but a NUL. */
@@ -165,6 +170,8 @@ async function receive(
       timeoutMs: TRANSFER_TIMEOUT_MS,
     });
     if (trouble !== null) throw trouble;
+    if (bytes > DOWNLOAD_BYTES_MAX)
+      return refused(path, "too-large", "grew beyond what is allowed");
     return (
       failureInside(path, result) ?? { ok: true, value: { bytes, sha256: hash.digest("hex") } }
     );

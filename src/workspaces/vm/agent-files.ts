@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Result } from "../../domain/failure.ts";
+import { DOWNLOAD_BYTES_MAX } from "../host-file.ts";
 import type { FileEntry, Transfer } from "../lasting-workspace.ts";
 import { codeOf, workspaceFailure } from "../workspace-failure.ts";
 import type { AgentConnection } from "./agent-connection.ts";
@@ -82,7 +83,7 @@ export async function downloadFromGuest(
   try {
     await using file = target.value;
     const hash = createHash("sha256");
-    const bytesMax = Number.MAX_SAFE_INTEGER;
+    const bytesMax = DOWNLOAD_BYTES_MAX;
     const onPiece = async (piece: Buffer): Promise<void> => {
       hash.update(piece);
       await file.writeFile(piece);
