@@ -29,7 +29,7 @@ interface Use {
   readonly options: readonly string[];
 }
 
-const GROUPS: ReadonlySet<string> = new Set(["logs", "runs", "image", "workspace", "swarm"]);
+const GROUPS: ReadonlySet<string> = new Set(["logs", "runs", "image", "workspace", "swarm", "mcp"]);
 
 /** Each command with all the options that any page uses it with. */
 function usesOf(code: readonly string[]): readonly Use[] {
@@ -37,7 +37,7 @@ function usesOf(code: readonly string[]): readonly Use[] {
   for (const line of code) {
     const [program, command, second = "", ...rest] = line.split(/\s+/);
     if (program !== "mycelium" || command === undefined || !/^[a-z]+$/.test(command)) continue;
-    const name = GROUPS.has(command) && second !== "" ? `${command} ${second}` : command;
+    const name = GROUPS.has(command) && /^[a-z]/.test(second) ? `${command} ${second}` : command;
     const options = [second, ...rest].filter((word) => /^--[a-z-]+$/.test(word));
     uses.set(name, (uses.get(name) ?? new Set()).union(new Set(options)));
   }

@@ -3,6 +3,7 @@ import { follow } from "./operations/follow.ts";
 import { buildImage } from "./operations/image.ts";
 import { init } from "./operations/init.ts";
 import { failures, queryLog, searchLog, summarize, timeline } from "./operations/logs.ts";
+import { installMcp, showSkill } from "./operations/mcp.ts";
 import { plan } from "./operations/plan.ts";
 import { listRuns, status } from "./operations/reports.ts";
 import { resume } from "./operations/resume.ts";
@@ -68,6 +69,8 @@ export const OPERATIONS = {
   follow,
   clean,
   buildImage,
+  installMcp,
+  showSkill,
   vault,
   ...swarm,
   team,

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
@@ -59,4 +59,15 @@ test("replaces a symbolic link instead of writing through it", async () => {
   await writeFileAtomically(link, "new");
   expect(await readFile(target, "utf8")).toBe("untouched");
   expect(await readFile(link, "utf8")).toBe("new");
+});
+
+test("gives the file the mode that was asked for, whatever the one before had", async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, "settings.json");
+  await writeFile(path, "old");
+  await chmod(path, 0o644);
+  await writeFileAtomically(path, "new", { mode: 0o600 });
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  await writeFileAtomically(path, "newer", { mode: 0o666 });
+  expect((await stat(path)).mode & 0o777).toBe(0o666);
 });

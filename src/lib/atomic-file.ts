@@ -4,6 +4,11 @@ import { basename, dirname, join } from "node:path";
 /** How many leftovers of dead processes a name may meet before something else must be wrong. */
 const LEFTOVERS_MAX = 1000;
 
+export interface AtomicWriteOptions {
+  /** Who may read and write it, as in `chmod`; what the process gives to new files by default. */
+  readonly mode?: number;
+}
+
 /**
  * Replaces the file at `path` in one step: whoever reads it, even after a crash or a power cut,
  * finds the old content or the new one, whole. The folder must exist. A symbolic link at `path` is
@@ -12,10 +17,11 @@ const LEFTOVERS_MAX = 1000;
 export async function writeFileAtomically(
   path: string,
   content: string | Uint8Array,
+  { mode }: AtomicWriteOptions = {},
 ): Promise<void> {
-  const temporary = await createBeside(path);
+  const temporary = await createBeside(path, mode);
   try {
-    await fillAndClose(temporary.file, content);
+    await fillAndClose(temporary.file, content, mode);
     await rename(temporary.path, path);
   } catch (error) {
     await rm(temporary.path, { force: true });
@@ -37,13 +43,16 @@ export async function syncFolder(path: string): Promise<void> {
 let serial = 0;
 
 /** A new file in the same folder, because only there a rename is one step. */
-async function createBeside(path: string): Promise<{ file: FileHandle; path: string }> {
+async function createBeside(
+  path: string,
+  mode: number | undefined,
+): Promise<{ file: FileHandle; path: string }> {
   for (let tries = 0; ; tries += 1) {
     serial += 1;
     const name = `.${basename(path)}.${process.pid}.${serial}.tmp`;
     const candidate = join(dirname(path), name);
     try {
-      return { file: await open(candidate, "wx"), path: candidate };
+      return { file: await open(candidate, "wx", mode), path: candidate };
     } catch (error) {
       // In containers process ids repeat, so the name may belong to a process that died.
       const taken = (error as NodeJS.ErrnoException).code === "EEXIST";
@@ -52,8 +61,14 @@ async function createBeside(path: string): Promise<{ file: FileHandle; path: str
   }
 }
 
-async function fillAndClose(file: FileHandle, content: string | Uint8Array): Promise<void> {
+async function fillAndClose(
+  file: FileHandle,
+  content: string | Uint8Array,
+  mode: number | undefined,
+): Promise<void> {
   try {
+    // Opening takes away what the process's mask does; it never gives more than was asked for.
+    if (mode !== undefined) await file.chmod(mode);
     await file.writeFile(content);
     await file.sync();
   } finally {

@@ -64,8 +64,12 @@ describe("the tarball", () => {
       "guest",
       "package.json",
       "schemas",
+      "skills",
     ]);
     expect(files.filter((path) => path.startsWith("docs/"))).toEqual(["docs/configuration.md"]);
+    expect(files.filter((path) => path.startsWith("skills/"))).toEqual([
+      "skills/mycelium/SKILL.md",
+    ]);
     // Built on the machine that runs it.
     const guest = files.filter((path) => path.startsWith("guest/"));
     expect(guest.filter((path) => !/^guest\/[a-z]+\.[ch]$/.test(path))).toEqual([]);

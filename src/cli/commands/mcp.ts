@@ -1,70 +1,62 @@
-import { Option, type Command } from "commander";
-import type { HttpRequest } from "../../mcp/serve-http.ts";
+import { Argument, Option, type Command } from "commander";
 import type { Runner } from "../program.ts";
-import type { Session } from "../session.ts";
 import { wholeNumber } from "../values.ts";
+import type { InstallOptions } from "./mcp/install.ts";
+import type { McpOptions } from "./mcp/serve.ts";
 
-interface McpOptions {
-  readonly kind?: "local" | "sandbox" | "docker" | "vm";
-  readonly http?: number;
-  readonly host?: string;
-  readonly tokenFile?: string;
-}
+const KINDS = ["local", "sandbox", "docker", "vm"];
+const CLIENTS = ["claude-code", "claude-desktop", "cursor", "vscode", "codex"];
 
 export function addMcp(program: Command, run: Runner): void {
-  const kinds = ["local", "sandbox", "docker", "vm"];
-  program
+  const mcp = program
     .command("mcp")
     .description("serve agents: the Model Context Protocol on standard input and output")
-    .addOption(
-      new Option("--kind <kind>", "of workspaces where an agent names none (default: the best)") //
-        .choices(kinds),
-    )
+    .addOption(kindOption())
     .option("--http <port>", "serve over HTTP instead; 0 takes a free port", wholeNumber(0))
     .option("--host <address>", "with --http (default: 127.0.0.1)")
     .option("--token-file <file>", "with --http: one token a line (default: $MYCELIUM_MCP_TOKEN)")
     .action((options: McpOptions, command: Command) =>
-      run(command, (session) => serve(session, options)),
+      run(command, async (session) => {
+        const { serveMcp } = await import("./mcp/serve.ts");
+        return serveMcp(session, options);
+      }),
+    );
+  addInstall(mcp, run);
+  mcp
+    .command("skill")
+    .description("print the document that teaches agents to use the tools")
+    .action((_options: object, command: Command) =>
+      run(command, async (session) => {
+        const { printSkill } = await import("./mcp/install.ts");
+        return printSkill(session);
+      }),
     );
 }
 
-async function serve(session: Session, options: McpOptions): Promise<number> {
-  const { readSessionPolicy } = await import("../../sessions/policy.ts");
-  const { commonSecrets } = await import("../../control/known-secrets.ts");
-  const { context, terminal } = session;
-  const policy = await readSessionPolicy(context.environment.home);
-  const request = {
-    policy,
-    context: { ...context, defaultKind: options.kind },
-    secrets: commonSecrets(context.environment),
-    onError: (error: Error) => terminal.stderr.write(`mycelium: ${error.message}\n`),
-  };
-  if (options.http !== undefined) return serveHttp(session, options, request);
-  const { serveOnStdio } = await import("../../mcp/serve-stdio.ts");
-  await serveOnStdio(request);
-  return 0;
+function addInstall(mcp: Command, run: Runner): void {
+  mcp
+    .command("install")
+    .description("print what tells a client of the server, or write it into its configuration")
+    .addArgument(new Argument("<client>", "who is told").choices(CLIENTS))
+    .addOption(
+      new Option("--scope <scope>", "for you, or for all who work on this project (default)") //
+        .choices(["user", "project"]),
+    )
+    .option("--name <name>", "of the server in the client's configuration (default: mycelium)")
+    .addOption(kindOption())
+    .option("--write", "change the client's file, and nothing in it but this server")
+    .option("--skill", "install the document of `mycelium mcp skill` for the client as well")
+    .option("--force", "replace what is there under that name")
+    .action((client: string, _options: object, command: Command) =>
+      run(command, async (session) => {
+        const { printInstall } = await import("./mcp/install.ts");
+        // What `mcp` itself takes is parsed as its own, wherever it stands.
+        return printInstall(session, client, command.optsWithGlobals<InstallOptions>());
+      }),
+    );
 }
 
-type HttpBase = Omit<HttpRequest, "host" | "port" | "tokens" | "onListening">;
-
-async function serveHttp(
-  { context, terminal }: Session,
-  { http: port = 0, host = "127.0.0.1", tokenFile: file }: McpOptions,
-  request: HttpBase,
-): Promise<number> {
-  const { isLoopback, serveOnHttp } = await import("../../mcp/serve-http.ts");
-  const { findTokens } = await import("../../mcp/http-tokens.ts");
-  const { environment } = context;
-  const { tokens, madeAt } = await findTokens({
-    home: environment.home,
-    file,
-    given: environment.lookup("MYCELIUM_MCP_TOKEN"),
-    isLoopback: isLoopback(host),
-  });
-  const onListening = (url: string): void => {
-    terminal.stderr.write(`mycelium: serving at ${url}\n`);
-    if (madeAt !== null) terminal.stderr.write(`mycelium: the token is in ${madeAt}\n`);
-  };
-  await serveOnHttp({ ...request, host, port, tokens, onListening });
-  return 0;
+function kindOption(): Option {
+  const said = "of workspaces where an agent names none (default: the best)";
+  return new Option("--kind <kind>", said).choices(KINDS);
 }
