@@ -48,12 +48,19 @@ export function contextAt(
   };
 }
 
+/** A client's session of that id. */
+export function sessionOf(id: string): OperationContext["session"] {
+  return { id, kind: "session" };
+}
+
 /** What a process of its own does until it is killed at a moment. */
 export interface SwarmDoing {
   readonly home: string;
   readonly crashAt: string;
-  readonly operation: "runSwarmTasks" | "resumeSwarmRun" | "cancelSwarmRun";
+  readonly operation: "runSwarmTasks" | "resumeSwarmRun" | "cancelSwarmRun" | "team";
   readonly input: object;
+  /** Who asks; a person where it is left out. */
+  readonly session?: string;
 }
 
 /** Starts such a process and answers how it ended. */
@@ -109,7 +116,10 @@ export async function swarmRig(
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { home, crashAt, operation, input } = JSON.parse(process.argv[2] ?? "") as SwarmDoing;
+  const doing = JSON.parse(process.argv[2] ?? "") as SwarmDoing;
+  const { home, crashAt, operation, input, session } = doing;
   const asked: Operation = OPERATIONS[operation];
-  await perform(asked, contextAt(home, { MYCELIUM_CRASH_AT: crashAt }), input);
+  const context = contextAt(home, { MYCELIUM_CRASH_AT: crashAt });
+  const principal = session === undefined ? {} : { session: sessionOf(session) };
+  await perform(asked, { ...context, ...principal }, input);
 }
