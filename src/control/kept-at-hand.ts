@@ -4,6 +4,7 @@ import { composeProviders } from "../compose.ts";
 import type { Environment } from "../config/environment.ts";
 import { Refusal, type Result } from "../domain/failure.ts";
 import { systemClock } from "../lib/clock.ts";
+import { openRoomBook, type RoomBook } from "../sessions/room-book.ts";
 import { openSessionBook, type SessionBook } from "../sessions/session-book.ts";
 import { openLedger, type KeptLedger } from "../workspaces/kept-ledger.ts";
 import { findKept } from "../workspaces/kept-workspaces.ts";
@@ -56,6 +57,8 @@ export interface KeptAtHand {
   readonly ledger: KeptLedger;
   readonly providers: ReadonlyMap<string, LastingProvider>;
   readonly sessions: SessionBook;
+  /** Of sessions' quotas, promised to work that makes its workspaces later. */
+  readonly rooms: RoomBook;
   /** What commands get: enough to find programs; `HOME` is the workspace's own. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -64,10 +67,22 @@ export function openKept({ environment }: Pick<OperationContext, "environment">)
   armCrashPointOf(environment);
   return {
     sessions: openSessionBook(join(environment.home, "sessions"), systemClock),
+    rooms: openRoomBook(join(environment.home, "rooms")),
     ledger: openLedger(join(environment.home, "kept")),
-    providers: composeProviders(environment),
+    providers: providersOf(environment),
     env: envOf(environment),
   };
+}
+
+/** One of a kind for all calls of this process that mean the same home: what it has open is shared. */
+const opened = new WeakMap<Environment, ReadonlyMap<string, LastingProvider>>();
+
+function providersOf(environment: Environment): ReadonlyMap<string, LastingProvider> {
+  const known = opened.get(environment);
+  if (known !== undefined) return known;
+  const providers = composeProviders(environment);
+  opened.set(environment, providers);
+  return providers;
 }
 
 function envOf({ path, lang, user }: Environment): Readonly<Record<string, string>> {

@@ -5,7 +5,14 @@ import { swarmOwnerSchema, type SwarmMeans } from "../swarm/means.ts";
 import type { MergeMeans } from "../merging/merge-room.ts";
 import { openKept } from "./kept-at-hand.ts";
 import type { OperationContext } from "./operation.ts";
-import { isOwnedBy, ownerOf } from "./owned-workspace.ts";
+import {
+  holdRoom,
+  isOwnedBy,
+  ownerOf,
+  refuseForeignSnapshot,
+  workerOwnerOf,
+} from "./owned-workspace.ts";
+import { isGoldenOf } from "./operations/tools/goldens.ts";
 import { vaultOf } from "./operations/vault.ts";
 import { withStore } from "./with-store.ts";
 
@@ -23,7 +30,8 @@ export async function withSwarmMeans<T>(
   work: (means: SwarmMeans) => Promise<T>,
 ): Promise<T> {
   const { environment, clock, signal, session } = context;
-  const { ledger, providers, env } = openKept(context);
+  const kept = openKept(context);
+  const { ledger, providers, env } = kept;
   return withStore(context, [], (store) =>
     work({
       store,
@@ -37,6 +45,8 @@ export async function withSwarmMeans<T>(
       locksDir: join(environment.home, "swarms"),
       rescuedDir: join(environment.home, "rescued"),
       owner: ownerOf(session),
+      workerOwner: (swarm) => workerOwnerOf(session, swarm),
+      holdRoom: (id, workspaces) => holdRoom(context, kept, { id, workspaces }),
       refuseForeign: (id) => {
         const entry = ledger.find(id);
         if (entry === null || isOwnedBy(entry.owner, session)) return;
@@ -44,6 +54,9 @@ export async function withSwarmMeans<T>(
           hint: "use a workspace of your own, or adopt this one first",
           details: { workspace: id },
         });
+      },
+      refuseForeignSnapshot: (id) => {
+        if (!isGoldenOf(id)) refuseForeignSnapshot(context, kept, id);
       },
       onProgress: (done, total, message) => context.onProgress?.(done, total, message),
     }),

@@ -67,10 +67,25 @@ export const SWARM_CRASH_POINTS = [
   "swarm.worker-destroyed",
 ] as const;
 
+/** The same for teams, their messages and their tasks. */
+export const TEAM_CRASH_POINTS = [
+  "team.recorded",
+  "team.forked",
+  "team.ready",
+  "team.message-recorded",
+  "team.message-sent",
+  "note.writing",
+  "team.task-moved",
+  "team.removing",
+  "team.member-removed",
+  "team.destroyed",
+] as const;
+
 export const CRASH_POINTS = [
   ...RUN_CRASH_POINTS,
   ...KEPT_CRASH_POINTS,
   ...SWARM_CRASH_POINTS,
+  ...TEAM_CRASH_POINTS,
 ] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];

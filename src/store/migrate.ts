@@ -5,6 +5,7 @@ import { timestamp } from "../lib/clock.ts";
 import * as runs from "./migrations/0001-runs.ts";
 import * as swarms from "./migrations/0002-swarms.ts";
 import * as teams from "./migrations/0003-teams.ts";
+import * as teamDeliveries from "./migrations/0004-team-deliveries.ts";
 import type { Tables } from "./tables.ts";
 
 export interface Migration {
@@ -18,6 +19,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: "runs", up: runs.up },
   { version: 2, name: "swarms", up: swarms.up },
   { version: 3, name: "teams", up: teams.up },
+  { version: 4, name: "team-deliveries", up: teamDeliveries.up },
 ];
 
 /**

@@ -19,6 +19,7 @@ export interface Tables {
   swarm_tasks: SwarmTasksTable;
   teams: TeamsTable;
   team_messages: TeamMessagesTable;
+  team_deliveries: TeamDeliveriesTable;
 }
 
 export interface RunsTable {
@@ -189,6 +190,14 @@ export interface TeamsTable {
   /** Members, their workspaces and limits, as JSON. */
   spec: string;
   created_at: string;
+}
+
+/** Messages with an id of their sender's, also when they were received: each is sent once. */
+export interface TeamDeliveriesTable {
+  team: string;
+  sender: string;
+  key: string;
+  sent_at: string;
 }
 
 export interface TeamMessagesTable {

@@ -1,6 +1,7 @@
 import type { Insertable, Selectable } from "kysely";
 import type { Store } from "./store.ts";
-import type { TeamMessagesTable, TeamsTable } from "./tables.ts";
+import { crashPoint } from "../lib/crash-point.ts";
+import type { TeamDeliveriesTable, TeamMessagesTable, TeamsTable } from "./tables.ts";
 
 export type TeamRow = Selectable<TeamsTable>;
 export type TeamMessageRow = Selectable<TeamMessagesTable>;
@@ -41,22 +42,42 @@ export async function setTeamState(
   });
 }
 
-/** With the messages that nobody has received. */
+/** With its messages, those that nobody has received too. */
 export async function deleteTeam(store: Store, name: string): Promise<void> {
   await store.record(async ({ tables }) => {
     await tables.deleteFrom("team_messages").where("team", "=", name).execute();
+    await tables.deleteFrom("team_deliveries").where("team", "=", name).execute();
     await tables.deleteFrom("teams").where("name", "=", name).execute();
   });
+}
+
+export interface Sending {
+  readonly inboxMax: number;
+  /** Of one sender in one team. */
+  readonly keysMax: number;
+  /** What is there already was sent: it is not sent again. */
+  readonly delivery: Omit<Insertable<TeamDeliveriesTable>, "sent_at"> | null;
 }
 
 /** To all recipients or to none: answers those whose inbox is full. */
 export async function insertMessages(
   store: Store,
   messages: readonly Omit<Insertable<TeamMessagesTable>, "sent_at">[],
-  inboxMax: number,
-): Promise<readonly string[]> {
+  { inboxMax, keysMax, delivery }: Sending,
+): Promise<{ readonly full: readonly string[] } | "too-many-keys"> {
   return store.record(async ({ tables, now: sent_at }) => {
     const full: string[] = [];
+    if (delivery !== null) {
+      const { team, sender, key } = delivery;
+      const ofSender = () =>
+        tables.selectFrom("team_deliveries").where("team", "=", team).where("sender", "=", sender);
+      const sent = await ofSender().select("key").where("key", "=", key).executeTakeFirst();
+      if (sent !== undefined) return { full };
+      const { count } = await ofSender()
+        .select((select) => select.fn.countAll<number>().as("count"))
+        .executeTakeFirstOrThrow();
+      if (Number(count) >= keysMax) return "too-many-keys";
+    }
     for (const { team, recipient } of messages) {
       const { waiting } = await tables
         .selectFrom("team_messages")
@@ -66,14 +87,21 @@ export async function insertMessages(
         .executeTakeFirstOrThrow();
       if (Number(waiting) >= inboxMax) full.push(recipient);
     }
-    if (full.length > 0) return full;
+    if (full.length > 0) return { full };
+    if (delivery !== null) {
+      await tables
+        .insertInto("team_deliveries")
+        .values({ ...delivery, sent_at })
+        .execute();
+    }
     for (const message of messages) {
       await tables
         .insertInto("team_messages")
         .values({ ...message, sent_at })
         .execute();
     }
-    return full;
+    crashPoint("team.message-recorded");
+    return { full };
   });
 }
 

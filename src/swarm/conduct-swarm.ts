@@ -7,6 +7,7 @@ import { findSwarm, swarmTasks, updateSwarmTasks, type SwarmTaskRow } from "../s
 import { SWARM_LIMITS } from "./limits.ts";
 import type { SwarmMeans } from "./means.ts";
 import { mergeSwarm } from "./merge-swarm.ts";
+import { holdRoomFor, isForking } from "./room.ts";
 import { removeWorker, settleWorkers } from "./settle-workers.ts";
 import { changeTask, endSwarm, readSwarm, workerName } from "./swarm-record.ts";
 import type { SwarmPlan } from "./swarm-request.ts";
@@ -33,6 +34,10 @@ export async function conductSwarm(means: SwarmMeans, id: string): Promise<void>
   }
   const { plan } = await readSwarm(means, id);
   await reopenInterrupted(means, id, plan);
+  const need = { plan, tasks: await swarmTasks(means.store, id) };
+  // Somebody may have taken the golden over since it was begun.
+  if (isForking(need)) means.refuseForeignSnapshot(plan.snapshot);
+  using _room = await holdRoomFor(means, id, need);
   using watch = watchForCancel(means, id);
   await workOnAll({ means, id, plan, signal: watch.signal });
   if (means.signal.aborted && !watch.isCancelled()) return;
@@ -145,7 +150,7 @@ async function workOn(work: Work, task: SwarmTaskRow): Promise<void> {
   crashPoint("swarm.task-recorded");
   const fail = (error: string): Promise<void> =>
     changeTask(means, id, ordinal, { state: "failed", error });
-  const forked = await forkWorker(means, plan, worker);
+  const forked = await forkWorker(means, plan, { swarm: id, id: worker });
   crashPoint("swarm.worker-made");
   if (!forked.ok) return fail(forked.failure.message);
   const prepared = await prepareWorker(forked.value, plan, name);

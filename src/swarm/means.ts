@@ -22,8 +22,14 @@ export interface SwarmMeans {
   readonly rescuedDir: string;
   /** Of workers that stay. */
   readonly owner: KeptOwner;
+  /** Of workers that somebody works in. */
+  readonly workerOwner: (swarm: string) => KeptOwner;
+  /** Promises a swarm room for so many workers until it is disposed of. Throws `quota-exceeded`. */
+  readonly holdRoom: (swarm: string, workers: number) => Promise<Disposable>;
   /** Throws where whoever asks may not touch a workspace. */
   readonly refuseForeign: (workspace: string) => void;
+  /** Throws where whoever asks may not fork a snapshot. */
+  readonly refuseForeignSnapshot: (snapshot: string) => void;
   readonly signal: AbortSignal;
   readonly onProgress: (done: number, total: number, message: string) => void;
 }

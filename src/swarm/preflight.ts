@@ -22,6 +22,7 @@ export async function preflight(means: SwarmMeans, request: SwarmRequest): Promi
         : ["merge_strategy", "merge_target"];
     throw refused(`${there} needs ${missing}`, "give both, or neither: nothing is merged then");
   }
+  if (target !== undefined) means.refuseForeign(target);
   const { snapshot, provider } = await findGolden(means, request);
   if (target !== undefined) await checkTarget(means, target, request.merge_path);
   const context = await gatherContext(means, request);
@@ -29,7 +30,7 @@ export async function preflight(means: SwarmMeans, request: SwarmRequest): Promi
 }
 
 async function findGolden(
-  { ledger, providers }: SwarmMeans,
+  { ledger, providers, refuseForeignSnapshot }: SwarmMeans,
   request: SwarmRequest,
 ): Promise<{ readonly snapshot: string; readonly provider: LastingProvider }> {
   const { golden_workspace: workspace, snapshot_name: name, snapshot: other } = request;
@@ -39,6 +40,7 @@ async function findGolden(
   const wanted = name ?? other ?? GOLDEN;
   const id = wanted.includes("@") ? wanted : snapshotId(workspace, wanted);
   const entry = id.split("@").every(isWorkspaceName) ? ledger.find(id) : null;
+  if (entry !== null) refuseForeignSnapshot(id);
   const provider = entry === null ? undefined : providers.get(entry.kind);
   const all = (await provider?.listSnapshots()) ?? [];
   if (provider !== undefined && all.some((one) => one.id === id)) return { snapshot: id, provider };
@@ -63,11 +65,18 @@ async function checkTarget(
   });
 }
 
+/** Fails where it is another's by now, or not there. */
 export async function findTarget(
   { ledger, providers, env, refuseForeign }: SwarmMeans,
   target: string,
 ): Promise<Result<LastingWorkspace>> {
-  refuseForeign(target);
+  try {
+    refuseForeign(target);
+  } catch (error) {
+    // A swarm that is about to merge has workers to settle, whoever has taken its target over.
+    if (error instanceof Refusal) return { ok: false, failure: error.failure };
+    throw error;
+  }
   const found = await findKept(ledger, providers, { id: target, env });
   return found.ok ? { ok: true, value: found.value.workspace } : found;
 }

@@ -6,6 +6,7 @@ import type { SwarmTaskChange } from "../store/swarms.ts";
 import { conductSwarm, finishCancelled, lockSwarm } from "./conduct-swarm.ts";
 import type { SwarmMeans } from "./means.ts";
 import { preflight } from "./preflight.ts";
+import { holdRoomFor } from "./room.ts";
 import { removeWorker } from "./settle-workers.ts";
 import { readSwarm } from "./swarm-record.ts";
 import { reportSwarm, type ShownSwarm } from "./swarm-report.ts";
@@ -21,6 +22,8 @@ export async function runSwarm(
 ): Promise<ShownSwarm> {
   const plan = await preflight(means, request);
   const id = `swarm-${randomBytes(ID_BYTES).toString("hex")}`;
+  const tasks = request.tasks.map(() => ({ state: "pending", worker_state: "none" }) as const);
+  using _room = await holdRoomFor(means, id, { plan, tasks });
   const swarm = { id, owner: JSON.stringify(owner), request: JSON.stringify(plan) };
   await insertSwarm(means.store, { swarm, taskNames: request.tasks.map(({ name }) => name) });
   crashPoint("swarm.recorded");
@@ -59,6 +62,7 @@ export async function retrySwarm(
       (state === "failed" || state === "cancelled") && (names?.includes(name) ?? true),
   );
   if (again.length === 0) throw refused(`${id} has no failed task to do again`, "nothing is to do");
+  means.refuseForeignSnapshot(plan.snapshot);
   {
     using lock = lockSwarm(means, id);
     if (lock === null) throw refused(`another process is at work on ${id}`, "wait for it");

@@ -1,7 +1,6 @@
 import type { Failure, Result } from "../domain/failure.ts";
 import { timestamp } from "../lib/clock.ts";
 import { checkpoint } from "../workspaces/checkpoint.ts";
-import { self } from "../workspaces/kept-ledger.ts";
 import { destroyKept, findKept, forkKept } from "../workspaces/kept-workspaces.ts";
 import { HARDENED_OPTIONS } from "../workspaces/local-git.ts";
 import type { LastingWorkspace } from "../workspaces/lasting-workspace.ts";
@@ -33,17 +32,17 @@ fi
 git "$@" rev-parse -q --verify 'HEAD^{commit}' || true
 `;
 
-/** Forks a worker under a name that is recorded already. */
+/** Forks a worker of a swarm under a name that is recorded already. */
 export async function forkWorker(
-  { providers, ledger, env }: SwarmMeans,
+  { providers, ledger, env, workerOwner }: SwarmMeans,
   { snapshot, kind, request }: SwarmPlan,
-  id: string,
+  { swarm, id }: { readonly swarm: string; readonly id: string },
 ): Promise<Result<LastingWorkspace>> {
   const provider = providers.get(kind);
   if (provider === undefined) return failed(`there are no ${kind} workspaces in this version`);
   const { allow_internet: internet } = request;
   const network = internet === undefined ? undefined : internet ? "allow" : "none";
-  const [fork] = await forkKept({ provider, ledger, owner: self() }, snapshot, [
+  const [fork] = await forkKept({ provider, ledger, owner: workerOwner(swarm) }, snapshot, [
     { id, env, network },
   ]);
   return fork ?? failed("the fork was not answered");

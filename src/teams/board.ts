@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Refusal, type Result } from "../domain/failure.ts";
 import { timestamp, type Clock } from "../lib/clock.ts";
+import { crashPoint } from "../lib/crash-point.ts";
 import { changeFrontMatter, readFrontMatter, splitNote } from "../vault/front-matter.ts";
 import type { Vault } from "../vault/vault.ts";
 import { TEAM_LIMITS } from "./limits.ts";
@@ -106,18 +107,23 @@ export interface MoveRequest {
 }
 
 /**
- * Moves a task while nobody else does, in whatever process: one claim of many wins. Only the
- * assignee moves a task that is claimed, and only what all it depends on is done can be claimed.
+ * Moves a task while nobody else does, in whatever process: one claim of many wins. What was moved so
+ * already is answered as it stands; a claim of the next one that is free answers the one that its
+ * agent has claimed and not begun, where there is one. Only the assignee moves a task that is claimed, and only what all it depends on is done can be claimed.
  */
 export async function moveTask(means: BoardMeans, request: MoveRequest): Promise<BoardTask> {
-  const { team, move, id } = request;
+  const { team, move, id, agent } = request;
   if (id !== undefined) {
     const moved = await moveOne(means, { ...request, id });
     if (moved.ok) return moved.value;
     throw refusalOf(moved.failure);
   }
   if (move !== "claim") throw refused("task_id is needed");
-  for (const task of await listTasks(means, team)) {
+  const tasks = await listTasks(means, team);
+  // Whoever did not hear the answer asks again, and must not have two then.
+  const own = tasks.find(({ status, assignee }) => status === "claimed" && assignee === agent);
+  if (own !== undefined) return own;
+  for (const task of tasks) {
     if (task.status !== "open") continue;
     const claimed = await moveOne(means, { ...request, id: task.id });
     if (claimed.ok) return claimed.value;
@@ -131,12 +137,15 @@ async function moveOne(
   { team, agent, move, id, result }: MoveRequest & { readonly id: string },
 ): Promise<Result<BoardTask>> {
   if (!ID.test(id)) return fail(`${JSON.stringify(id)} is no task`);
-  return means.vault.update<BoardTask>(pathOf(team, id), async (text) => {
+  const moved = await means.vault.update<BoardTask>(pathOf(team, id), async (text) => {
     if (text === null) return fail(`there is no task ${id}`);
     const task = parseTask(team, id, text);
     if (!task.ok) return task;
     const { status, assignee, depends_on } = task.value;
     const { from, to } = MOVES[move];
+    if (isMoved(task.value, { move, agent, result })) {
+      return { ok: true, value: { text, value: task.value } };
+    }
     if (!from.includes(status)) return fail(`${id} is ${status}${by(assignee)}: no ${move} now`);
     if (move !== "claim" && assignee !== agent) return fail(`${id} is ${status}${by(assignee)}`);
     if (move === "claim") {
@@ -153,6 +162,17 @@ async function moveOne(
     const after = parseTask(team, id, changed);
     return after.ok ? { ok: true, value: { text: changed, value: after.value } } : after;
   });
+  crashPoint("team.task-moved");
+  return moved;
+}
+
+/** Whether it was moved so before: by whoever asks again because the answer got lost. */
+function isMoved(
+  task: BoardTask,
+  { move, agent, result }: Pick<MoveRequest, "move" | "agent" | "result">,
+): boolean {
+  const isOwn = task.assignee === (move === "release" ? null : agent);
+  return task.status === MOVES[move].to && isOwn && (result === null || result === task.result);
 }
 
 /** What is done stays done, so the answer cannot go wrong later. */

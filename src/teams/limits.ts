@@ -10,6 +10,8 @@ export const TEAM_LIMITS = {
   /** Messages that wait for one role; a full inbox refuses, nothing is dropped. */
   inbox: 1_000,
   received: 100,
+  /** Messages with an id that one sender has sent in a team. */
+  messageKeys: 10_000,
   /** Teams above a team. */
   depth: 3,
   boardTasks: 1_000,

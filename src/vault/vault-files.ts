@@ -4,6 +4,7 @@ import { link, lstat, mkdir, readdir, realpath, rename, rm, rmdir } from "node:f
 import { dirname, join } from "node:path";
 import type { Failure, Result } from "../domain/failure.ts";
 import { syncFolder, writeFileAtomically } from "../lib/atomic-file.ts";
+import { crashPoint } from "../lib/crash-point.ts";
 import { lockFile } from "../lib/file-lock.ts";
 import { readTextFile } from "../lib/text-file.ts";
 import { VAULT_LIMITS } from "./limits.ts";
@@ -150,6 +151,7 @@ async function update<T>(means: Means, given: string, change: NoteChange<T>): Pr
     }
     if (!text.isWellFormed()) return refuse(path, "would hold half a character");
     await mkdir(dirname(file), { recursive: true });
+    crashPoint("note.writing");
     await writeFileAtomically(file, text);
     return { ok: true, value };
   });

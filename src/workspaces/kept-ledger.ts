@@ -14,6 +14,9 @@ const processSchema = z.object({ pid: z.int(), identity: z.string().nullable() }
 
 const sessionSchema = z.object({ session: z.string() });
 
+/** A swarm's worker: whoever conducts the swarm has it in hand, and it takes room of a session. */
+const workerSchema = processSchema.extend({ forSession: z.string(), forSwarm: z.string() });
+
 const entrySchema = z.object({
   version: z.literal(1),
   /** A workspace's name, or a snapshot's id. */
@@ -27,7 +30,7 @@ const entrySchema = z.object({
    * A person owns until they destroy; a process as long as it lives; a session as long as its client
    * is there, and nobody takes over; `null` is nobody.
    */
-  owner: z.union([z.literal("person"), processSchema, sessionSchema]).nullable(),
+  owner: z.union([z.literal("person"), workerSchema, processSchema, sessionSchema]).nullable(),
   /** The commit that its work began at. */
   base: z.string().nullable(),
   /** When it was first seen without an owner. */
@@ -82,6 +85,17 @@ export function openLedger(folder: string): KeptLedger {
   };
 }
 
+/** The session whose room a workspace takes; `null` where it takes none. */
+export function roomTakenBy({ owner }: KeptEntry): {
+  readonly session: string;
+  /** The swarm whose worker it is. */
+  readonly swarm: string | null;
+} | null {
+  if (owner === null || owner === "person") return null;
+  if ("session" in owner) return { session: owner.session, swarm: null };
+  return "forSession" in owner ? { session: owner.forSession, swarm: owner.forSwarm } : null;
+}
+
 /** Whoever made an entry and did not finish was killed. */
 export function isAbandoned({ state, maker }: KeptEntry): boolean {
   return state !== "ready" && !lives(maker);
@@ -105,6 +119,11 @@ export function ownerText(owner: KeptOwner): string {
 /** This process, as a maker or an owner. */
 export function self(): z.infer<typeof processSchema> {
   return ownerProcess(process.pid);
+}
+
+/** This process, at work for a session's swarm. */
+export function selfForSwarm(session: string, swarm: string): z.infer<typeof workerSchema> {
+  return { ...self(), forSession: session, forSwarm: swarm };
 }
 
 export function ownerProcess(pid: number): z.infer<typeof processSchema> {

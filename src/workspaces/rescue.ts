@@ -1,5 +1,6 @@
-import { constants } from "node:fs";
-import { copyFile, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
+import { copyFile, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Result } from "../domain/failure.ts";
 import { syncFolder } from "../lib/atomic-file.ts";
@@ -48,7 +49,8 @@ tar -cf "$1" . && wc -c < "$1"
 /**
  * Puts what a workspace holds beyond its base into a folder: `commits.bundle`,
  * `uncommitted.patch`, or `repository.tar` where git can tell neither, with a `note.json`.
- * Answers the folder, or `null` where there was nothing. What cannot be read is a failure.
+ * Answers the folder, or `null` where there was nothing; what was saved before and has not changed is
+ * not saved twice. What cannot be read is a failure.
  */
 export async function rescueWork(request: RescueRequest): Promise<Result<string | null>> {
   const { workspace, root } = request;
@@ -68,6 +70,12 @@ export async function rescueWork(request: RescueRequest): Promise<Result<string 
   for (const file of [...saved.value.files, "note.json"]) await syncFile(join(unfinished, file));
   await syncFolder(unfinished);
   const folder = freeFolder(root, workspace.id);
+  const last = lastFolder(root, workspace.id);
+  if (last !== null && (await isSameWork(last, unfinished, saved.value.files))) {
+    // Whoever saved it before was killed before the workspace was removed.
+    await rm(unfinished, { recursive: true, force: true });
+    return { ok: true, value: last };
+  }
   await rename(unfinished, folder);
   await syncFolder(root);
   return { ok: true, value: folder };
@@ -139,10 +147,41 @@ async function syncFile(path: string): Promise<void> {
   await file.sync();
 }
 
+function folderOf(root: string, id: string, number: number): string {
+  return join(root, number === 1 ? id : `${id}-${number}`);
+}
+
+/** The folder of the newest rescue of that name. */
+function lastFolder(root: string, id: string): string | null {
+  let last: string | null = null;
+  for (let number = 1; exists(folderOf(root, id, number)); number += 1) {
+    last = folderOf(root, id, number);
+  }
+  return last;
+}
+
+/** Whether two rescues hold the very same files, beside their notes. */
+async function isSameWork(one: string, other: string, files: readonly string[]): Promise<boolean> {
+  const names = (await readdir(one)).filter((name) => name !== "note.json");
+  if (names.length !== files.length || !files.every((name) => names.includes(name))) return false;
+  for (const name of files) {
+    const [first, second] = [join(one, name), join(other, name)];
+    if ((await stat(first)).size !== (await stat(second)).size) return false;
+    if ((await hashOf(first)) !== (await hashOf(second))) return false;
+  }
+  return true;
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
 /** Earlier rescues of the same name stay. */
 function freeFolder(root: string, id: string): string {
   for (let number = 1; number < FOLDERS_MAX; number += 1) {
-    const folder = join(root, number === 1 ? id : `${id}-${number}`);
+    const folder = folderOf(root, id, number);
     if (!exists(folder)) return folder;
   }
   throw new Error(`there are ${FOLDERS_MAX} rescues of ${id} in ${root}`);

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { readEnvironment } from "../../src/config/environment.ts";
 import { OPERATIONS, perform, type OperationContext } from "../../src/control/operations.ts";
 import type { Operation } from "../../src/control/operation.ts";
+import { Refusal } from "../../src/domain/failure.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { runProcess } from "../../src/lib/process.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -48,24 +49,46 @@ export function contextAt(
   };
 }
 
+/** A client's session of that id. */
+export function sessionOf(id: string): OperationContext["session"] {
+  return { id, kind: "session" };
+}
+
 /** What a process of its own does until it is killed at a moment. */
 export interface SwarmDoing {
   readonly home: string;
   readonly crashAt: string;
-  readonly operation: "runSwarmTasks" | "resumeSwarmRun" | "cancelSwarmRun";
+  readonly operation: "runSwarmTasks" | "resumeSwarmRun" | "cancelSwarmRun" | "team";
   readonly input: object;
+  /** Who asks; a person where it is left out. */
+  readonly session?: string;
 }
 
 /** Starts such a process and answers how it ended. */
 export async function swarmUntilKilled(doing: SwarmDoing): Promise<string> {
-  const { ending, stderr } = await runProcess({
+  const { ending, stderr } = await inOwnProcess(doing);
+  return ending.kind === "signalled" ? ending.signal : `not killed: ${stderr.bytes.toString()}`;
+}
+
+/** What a process of its own answers; its refusal's code where it was refused. */
+export async function answerOfOwnProcess(
+  doing: Omit<SwarmDoing, "crashAt">,
+): Promise<{ readonly answer: Record<string, unknown> } | { readonly code: string }> {
+  const { ending, stdout, stderr } = await inOwnProcess({ ...doing, crashAt: null });
+  if (ending.kind === "exited" && ending.code === 0) {
+    return JSON.parse(stdout.bytes.toString()) as Awaited<ReturnType<typeof answerOfOwnProcess>>;
+  }
+  throw new Error(`${JSON.stringify(ending)}: ${stderr.bytes.toString()}`);
+}
+
+function inOwnProcess(doing: Omit<SwarmDoing, "crashAt"> & { readonly crashAt: string | null }) {
+  return runProcess({
     command: [process.execPath, import.meta.filename, JSON.stringify(doing)],
     cwd: "/",
     env: { PATH: ENV.PATH },
     timeoutMs: 120_000,
-    outputBytesMax: 10_000,
+    outputBytesMax: 1_000_000,
   });
-  return ending.kind === "signalled" ? ending.signal : `not killed: ${stderr.bytes.toString()}`;
 }
 
 /** A home with the workspace `prep-golden` and its snapshot `golden`. */
@@ -110,7 +133,18 @@ export async function swarmRig(
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { home, crashAt, operation, input } = JSON.parse(process.argv[2] ?? "") as SwarmDoing;
+  const doing = JSON.parse(process.argv[2] ?? "") as Omit<SwarmDoing, "crashAt"> & {
+    readonly crashAt: string | null;
+  };
+  const { home, crashAt, operation, input, session } = doing;
   const asked: Operation = OPERATIONS[operation];
-  await perform(asked, contextAt(home, { MYCELIUM_CRASH_AT: crashAt }), input);
+  const context = contextAt(home, crashAt === null ? {} : { MYCELIUM_CRASH_AT: crashAt });
+  const principal = session === undefined ? {} : { session: sessionOf(session) };
+  try {
+    const answer = await perform(asked, { ...context, ...principal }, input);
+    process.stdout.write(JSON.stringify({ answer }));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    process.stdout.write(JSON.stringify({ code: error.failure.code }));
+  }
 }

@@ -69,15 +69,19 @@ function addMessages(team: Command, perform: Perform): void {
     .argument("<to>", "who is meant")
     .argument("<text>", "the message")
     .option("--type <word>", "what it is (default: text)")
+    .option("--id <id>", "sent again under the same id, it arrives once")
     .action(
       (
         name: string,
         agent: string,
         to: string,
         content: string,
-        { type: message_type }: { type?: string },
+        { type: message_type, id: message_id }: { type?: string; id?: string },
         command: Command,
-      ) => perform(command, { action: "message", name, agent, to, content, message_type }),
+      ) => {
+        const message = { agent, to, content, message_type, message_id };
+        return perform(command, { action: "message", name, ...message });
+      },
     );
   of(team, "receive", "take what waits for a member")
     .argument("<member>", "who receives")

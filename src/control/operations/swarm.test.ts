@@ -354,7 +354,11 @@ test("a session sees and touches only its own swarms", async () => {
   const one = { session: { kind: "session", id: "one" } } as const;
   const two = { session: { kind: "session", id: "two" } } as const;
   const tasks = [{ name: "a", command: "false" }];
-  const { swarm_id } = await rig.ask(OPERATIONS.runSwarmTasks, { ...golden, tasks }, one);
+  await rig.ask(OPERATIONS.toolWorkspaceCreate, { name: "ones", kind: "local" }, one);
+  const taken = { workspace_id: "ones", action: "create", name: "golden" } as const;
+  await rig.ask(OPERATIONS.toolSnapshot, taken, one);
+  const own = { golden_workspace: "ones", tasks };
+  const { swarm_id } = await rig.ask(OPERATIONS.runSwarmTasks, own, one);
   expect((await rig.ask(OPERATIONS.listSwarmRuns, {}, one)).swarms).toHaveLength(1);
   expect((await rig.ask(OPERATIONS.listSwarmRuns, {}, two)).swarms).toHaveLength(0);
   const { swarmStatus, cancelSwarmRun, resumeSwarmRun, retrySwarmRun } = OPERATIONS;

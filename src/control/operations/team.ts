@@ -3,8 +3,12 @@ import { z } from "zod";
 import { Refusal } from "../../domain/failure.ts";
 import { addTask, listTasks, moveTask, type BoardTask, type TaskMove } from "../../teams/board.ts";
 import { TEAM_LIMITS } from "../../teams/limits.ts";
+import { createTeam } from "../../teams/create-team.ts";
+import { destroyTeam } from "../../teams/destroy-team.ts";
 import * as teams from "../../teams/teams.ts";
 import { defineOperation, type OperationContext } from "../operation.ts";
+import { openKept } from "../kept-at-hand.ts";
+import { withinQuota } from "../owned-workspace.ts";
 import { isOwnSwarm, withSwarmMeans } from "../swarm-at-hand.ts";
 
 const ACTIONS = [
@@ -66,6 +70,8 @@ const inputSchema = z.strictObject({
   to: z.union([wordSchema, z.literal("*")]).optional(),
   content: contentSchema.optional(),
   message_type: wordSchema.optional(),
+  /** Of the sender's choice: sent again under the same id, it arrives once. */
+  message_id: z.string().min(1).max(TEAM_LIMITS.nameCharacters).optional(),
   limit: z.int().min(1).max(TEAM_LIMITS.received).optional(),
   /** receive: leaves the messages where they are. */
   peek: z.boolean().optional(),
@@ -148,7 +154,10 @@ export const team = defineOperation({
   run: (context, input) =>
     withSwarmMeans(context, async (swarm) => {
       const { environment } = context;
-      const means = { ...swarm, rescuedDir: join(environment.home, "rescued") };
+      const kept = openKept(context);
+      const claimRoom: teams.TeamMeans["claimRoom"] = (adding, claim) =>
+        withinQuota(context, kept, { adding, claim });
+      const means = { ...swarm, rescuedDir: join(environment.home, "rescued"), claimRoom };
       const answer = await answerTo({ context, means, input });
       return { action: input.action, ...answer };
     }),
@@ -175,7 +184,7 @@ async function answerTo(asked: Asked): Promise<Omit<TeamAnswer, "action">> {
       return { team: await shownTeam(asked, await ownTeam(asked)) };
     case "destroy": {
       const { name } = await ownTeam(asked);
-      const { teams: destroyed, rescued } = await teams.destroyTeam(means, name);
+      const { teams: destroyed, rescued } = await destroyTeam(means, name);
       return { destroyed: [...destroyed], rescued: [...rescued] };
     }
     case "message":
@@ -200,12 +209,15 @@ async function answerTo(asked: Asked): Promise<Omit<TeamAnswer, "action">> {
   }
 }
 
-function create({ means, input, context }: Asked): Promise<teams.Team> {
+async function create(asked: Asked): Promise<teams.Team> {
+  const { means, input, context } = asked;
   const { golden_workspace: workspace, base_snapshot: snapshot = "golden", parent_team } = input;
   if (workspace === undefined && input.base_snapshot !== undefined) {
     throw wrong("golden_workspace", "is required with base_snapshot");
   }
-  return teams.createTeam(means, {
+  // Whoever destroys the one above destroys this one.
+  if (parent_team !== undefined) await ownTeam(asked, parent_team);
+  return createTeam(means, {
     name: needed(input.name ?? input.team, "name"),
     roles: needed(input.roles, "roles"),
     vmsMax: input.max_vms ?? 10,
@@ -216,8 +228,9 @@ function create({ means, input, context }: Asked): Promise<teams.Team> {
 }
 
 /** A person may touch all teams, a session its own. */
-async function ownTeam({ means, input, context }: Asked): Promise<teams.Team> {
-  const found = await teams.findTeam(means, needed(input.name ?? input.team, "name"));
+async function ownTeam({ means, input, context }: Asked, named?: string): Promise<teams.Team> {
+  const name = named ?? needed(input.name ?? input.team, "name");
+  const found = await teams.findTeam(means, name);
   if (isOwnSwarm(found.owner, context.session)) return found;
   throw new Refusal("team-refused", `the team ${found.name} is another session's`, {
     hint: "make one of your own",
@@ -235,6 +248,7 @@ async function exchange(asked: Asked): Promise<Omit<TeamAnswer, "action">> {
       to: needed(input.to, "to"),
       type: input.message_type ?? "text",
       content: needed(input.content, "content"),
+      key: input.message_id ?? null,
     });
     return { recipients: [...recipients] };
   }

@@ -4,10 +4,14 @@ import { deleteKeptSnapshot, forkKept, snapshotKept } from "../../../workspaces/
 import type { LastingProvider, Snapshot } from "../../../workspaces/lasting-workspace.ts";
 import { kindInBook, openKept, providerOf, unwrap, type KeptAtHand } from "../../kept-at-hand.ts";
 import type { OperationContext } from "../../operation.ts";
-import { isOwnedBy, ownedWorkspace, ownerOf, refuseForeign } from "../../owned-workspace.ts";
+import {
+  ownedWorkspace,
+  ownerOf,
+  refuseForeignSnapshot,
+  withinQuota,
+} from "../../owned-workspace.ts";
 import { isGoldenOf } from "./goldens.ts";
 import { defineTool, newName, snapshotName, workspaceId } from "./shapes.ts";
-import { withinQuota } from "../../owned-workspace.ts";
 import { wishesInput, wishesOf } from "./life.ts";
 
 const FORKS_MAX = 20;
@@ -115,20 +119,6 @@ function refuseMemory({ kind }: LastingProvider): void {
     hint: "vm workspaces are frozen with their processes and memory",
     details: { kind },
   });
-}
-
-/** A snapshot is whose its workspace is; where that is gone, who took it. */
-export function refuseForeignSnapshot(
-  { session }: OperationContext,
-  kept: KeptAtHand,
-  id: string,
-): void {
-  const [workspace = ""] = id.split("@");
-  const entry = kept.ledger.find(id);
-  const isOwn = entry !== null && isOwnedBy(entry.owner, session);
-  if (kept.ledger.find(workspace) === null && isOwn) return;
-  if (kept.ledger.find(workspace) === null) refuseForeign(kept, session, id);
-  else refuseForeign(kept, session, workspace);
 }
 
 export const toolWorkspaceFork = defineTool({
