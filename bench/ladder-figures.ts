@@ -12,7 +12,7 @@ export interface LadderFigures {
   readonly at: string;
   readonly machine: Readonly<Record<string, string>>;
   readonly rounds: number;
-  /** Kinds that this machine does not have, and why. */
+  /** Kinds that this machine does not have, and what failed while it was measured; and why. */
   readonly missing: Readonly<Record<string, string>>;
   /** A workspace's life, beside the bare tool. */
   readonly kinds: ByKind<Samples>;

@@ -22,7 +22,7 @@ const USAGE = `usage: npm run bench:ladder -- [--kinds sandbox,docker,vm] [--par
                                 [--repeat 5] [--json FILE] [--write]
 
 Measures workspaces of each kind beside their bare tool, in turn, and what is done with them. A kind
-that this machine does not have is left out by name. Images are kept in MYCELIUM_BENCH_CACHE.
+that this machine does not have is left out by name; what fails is told, and the rest goes on. Images are kept in MYCELIUM_BENCH_CACHE.
   --kinds    which kinds, beside local
   --parts    life: create, exec, fork, destroy; job: the main job; calls: through MCP; swarms
   --repeat   rounds of each; the median counts
@@ -126,32 +126,43 @@ async function prepare({
 async function measure(ladder: Ladder): Promise<LadderFigures> {
   const { kinds, missing, parts, rounds, path, cache } = ladder;
   const machine = await describeMachine({ folder: tmpdir(), env: { PATH: path } });
-  const has = (part: (typeof PARTS)[number]): boolean => parts.includes(part);
-  const among = (some: readonly WorkspaceKind[]) => kinds.filter((kind) => some.includes(kind));
-  const measured = await eachOf(has("life") ? kinds : [], async (kind) => {
+  const failed: Record<string, string> = {};
+  /** One part that fails does not take the others along. */
+  const measured = async (what: string, act: () => Promise<Samples>): Promise<Samples> => {
+    try {
+      return await act();
+    } catch (error) {
+      failed[what] = error instanceof Error ? error.message : String(error);
+      ladder.progress(`${what} failed: ${failed[what]}`);
+      return {};
+    }
+  };
+  const eachOf = async (
+    part: (typeof PARTS)[number],
+    some: readonly WorkspaceKind[],
+    act: (kind: WorkspaceKind) => Promise<Samples>,
+  ): Promise<Partial<Record<WorkspaceKind, Samples>>> => {
+    const found: Partial<Record<WorkspaceKind, Samples>> = {};
+    if (!parts.includes(part)) return found;
+    for (const kind of kinds.filter((one) => some.includes(one))) {
+      found[kind] = await measured(`${part} of ${kind}`, () => act(kind));
+    }
+    return found;
+  };
+  const lives = await eachOf("life", WORKSPACE_KINDS, async (kind) => {
     await using bench = await openBench(kind, { path, cache });
     return bench === null ? {} : await measureKind(bench, ladder);
   });
-  const mainJob = has("job")
-    ? await measureMainJob({ ...ladder, kinds: [...new Set<WorkspaceKind>(["local", ...kinds])] })
+  const jobKinds = [...new Set<WorkspaceKind>(["local", ...kinds])];
+  const mainJob = parts.includes("job")
+    ? await measured("job", () => measureMainJob({ ...ladder, kinds: jobKinds }))
     : {};
-  const calls = await eachOf(has("calls") ? among(CALLED) : [], (kind) =>
-    measureCalls({ ...ladder, kind }),
-  );
-  const swarms = await eachOf(has("swarms") ? among(SWARMED) : [], (kind) =>
-    measureSwarms({ ...ladder, kind }),
-  );
+  const calls = await eachOf("calls", CALLED, (kind) => measureCalls({ ...ladder, kind }));
+  const swarms = await eachOf("swarms", SWARMED, (kind) => measureSwarms({ ...ladder, kind }));
+  if (Object.keys(failed).length > 0) process.exitCode = 1;
   const at = new Date().toISOString().slice(0, 10);
-  return { at, machine, rounds, missing, kinds: measured, mainJob, calls, swarms };
-}
-
-async function eachOf(
-  kinds: readonly WorkspaceKind[],
-  act: (kind: WorkspaceKind) => Promise<Samples>,
-): Promise<Partial<Record<WorkspaceKind, Samples>>> {
-  const found: Partial<Record<WorkspaceKind, Samples>> = {};
-  for (const kind of kinds) found[kind] = await act(kind);
-  return found;
+  const left = { ...missing, ...failed };
+  return { at, machine, rounds, missing: left, kinds: lives, mainJob, calls, swarms };
 }
 
 /** `null` for what has no bare tool to stand beside. */

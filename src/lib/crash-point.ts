@@ -37,6 +37,7 @@ const KEPT_CRASH_POINTS = [
   "restore.staged",
   "restore.intended",
   "restore.emptied",
+  "sandbox.joined",
   "sandbox.started",
   "machine.started",
   "start.intended",

@@ -29,6 +29,8 @@ const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 50;
 /** More than a busy machine starts: in a shorter time than this takes, pids do not wrap around. */
 const PIDS_PER_MS_MAX = 40;
+/** So many pids are asked for one by one: quicker than to list all that there are. */
+const PIDS_ASKED_MAX = 16;
 
 /**
  * Ends a whole tree: its process group and session, all descendants, and every process that
@@ -103,11 +105,17 @@ function findMarkedSince(root: TreeRoot, marker: string): boolean {
   const newest = lastPid();
   const elapsedMs = systemClock.monotonic() - root.startedAtMs;
   const hasWrapped = newest < root.pid || elapsedMs * PIDS_PER_MS_MAX > countPids();
-  return listPids().some((pid) => {
+  const areFew = !hasWrapped && newest - root.pid < PIDS_ASKED_MAX;
+  const pids = areFew ? pidsBetween(root.pid, newest) : listPids();
+  return pids.some((pid) => {
     if (!hasWrapped && (pid < root.pid || pid > newest)) return false;
     const found = findProcess(pid);
     return found !== null && found.start >= (root.start ?? 0) && carriesMarker(pid, marker);
   });
+}
+
+function pidsBetween(first: number, last: number): readonly number[] {
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
 }
 
 type Known = Map<string, ProcessEntry>;

@@ -51,9 +51,11 @@ async function expectNothing(rig: SandboxRig): Promise<void> {
 await describeWithSandboxes("makers of sandboxes that are killed", () => {
   test.each([
     ["create", "workspace.recorded"],
+    ["create", "sandbox.joined"],
     ["create", "sandbox.started"],
     ["fork", "fork.recorded"],
     ["fork", "fork.copied"],
+    ["fork", "sandbox.joined"],
     ["fork", "sandbox.started"],
   ] as const)("a killed %s at %s is listed, not found, and removed", async (act, crashAt) => {
     await using rig = await sandboxRig();
@@ -68,6 +70,17 @@ await describeWithSandboxes("makers of sandboxes that are killed", () => {
     expect(await rig.provider.listSnapshots()).toMatchObject([{ id: "one@base", references: 1 }]);
     const [again] = await rig.provider.fork("one@base", [{ id: "two", env: ENV }]);
     expect(again).toMatchObject({ ok: true });
+    await expectNothing(rig);
+  });
+
+  test("a start whose maker is killed before it was let go on ends by itself", async () => {
+    await using rig = await sandboxRig();
+    await using seed = await seedRepository();
+    await prepared(rig, seed);
+    await kill(rig, seed, { act: "fork", crashAt: "sandbox.joined" });
+    const folder = join(await realpath(rig.root), "workspaces/two");
+    expect(await readdir(folder)).toContain("runtime.log");
+    await eventually("it ended", () => processesWith(sandboxMarker(folder)).length === 0);
     await expectNothing(rig);
   });
 

@@ -98,8 +98,10 @@ export async function swarmRig(
 ): Promise<SwarmRig> {
   const folder = await temporaryFolder();
   const home = join(folder.path, "home");
+  // One process's: what is at hand for an environment is so for all that is asked in it.
+  const base = contextAt(home, variables);
   const context = (more: Partial<OperationContext> = {}): OperationContext => ({
-    ...contextAt(home, variables),
+    ...base,
     ...more,
   });
   const rig: SwarmRig = {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { crashPoint } from "../../lib/crash-point.ts";
 import { processIdentity, startDaemon } from "../../lib/process.ts";
 import type { Result } from "../../domain/failure.ts";
 import { codeOf, workspaceFailure } from "../workspace-failure.ts";
@@ -105,6 +106,7 @@ const CHILD_PID = /"child-pid": (\d+)\D/;
 async function complaintOf(joining: Promise<void>): Promise<string | null> {
   try {
     await joining;
+    crashPoint("sandbox.joined");
     return null;
   } catch (error) {
     if (codeOf(error) === "") throw error;
