@@ -16,7 +16,7 @@ export default defineConfig({
           ...shared,
           name: "suite",
           include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: ["test/alone/**"],
+          exclude: ["test/alone/**", "**/node_modules/**"],
           sequence: { groupOrder: 0 },
         },
       },

@@ -3,7 +3,7 @@
 # program:package. Some of them are on nobody's path but the root's.
 PROGRAMS=(
   sqlite3:sqlite3 perl:perl-base git:git ps:procps
-  setsid:util-linux unshare:util-linux nsenter:util-linux setpriv:util-linux
+  setsid:util-linux unshare:util-linux nsenter:util-linux setpriv:util-linux ip:iproute2
   bwrap:bubblewrap
   dockerd:docker.io docker:docker.io debootstrap:debootstrap
   qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mke2fs:e2fsprogs gcc:gcc xz:xz-utils

@@ -79,9 +79,10 @@ async function read({ context }: ClientSession, uri: string): Promise<ReadResour
   if (path === undefined || vault === undefined) {
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, `there is no resource ${uri}`);
   }
-  const note: unknown = await perform(vault, context, { action: "read", path: decoded(path) });
-  const text = (note as { readonly content?: unknown }).content;
-  if (typeof text !== "string") return json(uri, note);
+  const input = { action: "read", path: decoded(path), format: "markdown" };
+  const found: unknown = await perform(vault, context, input);
+  const text = (found as { readonly note?: { readonly content?: unknown } | null }).note?.content;
+  if (typeof text !== "string") return json(uri, found);
   return { contents: [{ uri, mimeType: "text/markdown", text }] };
 }
 
