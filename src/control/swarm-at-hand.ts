@@ -72,7 +72,7 @@ export async function refuseForeignSwarm(
   const { row } = await readSwarm(means, id);
   if (session.kind === "person" || isOwnSwarm(row.owner, session)) return;
   throw new Refusal("swarm-refused", `${id} is another session's swarm`, {
-    hint: "`swarm_list` shows your own",
+    hint: "`swarm_list` shows your own; workspace_adopt takes over those of sessions that have ended",
   });
 }
 

@@ -33,7 +33,7 @@ const roleSchema = z.object({
   workspace: z.string().nullable(),
 });
 
-const specSchema = z.object({
+export const teamSpecSchema = z.object({
   roles: z.array(roleSchema),
   max_vms: z.int(),
   snapshot: z.string().nullable(),
@@ -47,7 +47,7 @@ export interface Team {
   readonly parent: string | null;
   readonly createdAt: string;
   readonly owner: string;
-  readonly spec: z.output<typeof specSchema>;
+  readonly spec: z.output<typeof teamSpecSchema>;
 }
 
 /** Throws `team-missing`. */
@@ -116,7 +116,7 @@ function memberOf(roles: readonly TeamRole[], name: string): string {
 }
 
 function toTeam({ name, state, parent, created_at: createdAt, owner, spec }: rows.TeamRow): Team {
-  return { name, state, parent, createdAt, owner, spec: specSchema.parse(JSON.parse(spec)) };
+  return { name, state, parent, createdAt, owner, spec: teamSpecSchema.parse(JSON.parse(spec)) };
 }
 
 /** Held by whoever makes or destroys a team; `null` where another process does. */

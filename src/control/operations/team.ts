@@ -233,7 +233,7 @@ async function ownTeam({ means, input, context }: Asked, named?: string): Promis
   const found = await teams.findTeam(means, name);
   if (isOwnSwarm(found.owner, context.session)) return found;
   throw new Refusal("team-refused", `the team ${found.name} is another session's`, {
-    hint: "make one of your own",
+    hint: "make one of your own; workspace_adopt takes over those of sessions that have ended",
   });
 }
 

@@ -7,60 +7,6 @@ import { becomes, sh } from "./driver.ts";
 
 const LOCAL = { args: ["--kind", "local"] };
 
-/** Every tool that is about one workspace, with an input that would do something to it. */
-const TOUCHES: readonly (readonly [string, object])[] = [
-  ["workspace_info", {}],
-  ["workspace_logs", {}],
-  ["workspace_stop", {}],
-  ["workspace_start", {}],
-  ["workspace_destroy", {}],
-  ["exec", { command: "echo mine > stolen.txt" }],
-  ["exec_background", { action: "start", command: "echo mine > stolen.txt" }],
-  ["set_env", { vars: { STOLEN: "1" } }],
-  ["file_write", { path: "stolen.txt", content: "mine" }],
-  ["file_read", { path: "secret.txt" }],
-  ["file_edit", { path: "secret.txt", old_string: "keep", new_string: "stolen" }],
-  ["file_list", {}],
-  ["file_transfer", { direction: "download", host_path: "stolen", guest_path: "secret.txt" }],
-  ["snapshot", { action: "create", name: "stolen" }],
-  ["snapshot", { action: "restore", name: "base" }],
-  ["snapshot", { action: "delete", name: "base" }],
-  ["workspace_fork", { snapshot_name: "base" }],
-  ["port_forward", { action: "list" }],
-  ["network_policy", {}],
-  ["git_status", {}],
-  ["git_diff", {}],
-  ["git_commit", { message: "stolen" }],
-  ["git_push", {}],
-  ["git_clone", { url: "https://a.invalid/b" }],
-];
-
-test("no session touches what is another's, by any tool, and nothing changes", async () => {
-  await using sandbox = await makeSandbox();
-  await using owner = await connectMcp(sandbox, LOCAL);
-  await using other = await connectMcp(sandbox, LOCAL);
-  await owner.done("workspace_create", { name: "owned" });
-  await sh(owner, "owned", "echo keep > secret.txt");
-  await owner.done("snapshot", { workspace_id: "owned", action: "create", name: "base" });
-  for (const [tool, input] of TOUCHES) {
-    const answer = await other.call(tool, { workspace_id: "owned", ...input });
-    expect({ tool, code: answer.code }).toEqual({ tool, code: "not-owner" });
-    expect(answer.text).not.toContain("keep");
-  }
-  const many = { workspace_ids: ["owned"], commands: "touch stolen.txt" };
-  expect((await other.call("exec_parallel", many)).code).toBe("not-owner");
-  await other.done("workspace_create", { name: "others" });
-  const mine = { source_workspaces: ["owned"], target_workspace: "others" };
-  expect((await other.call("workspace_merge", mine)).code).toBe("not-owner");
-  const theirs = { source_workspaces: ["others"], target_workspace: "owned" };
-  expect((await other.call("workspace_merge", theirs)).code).toBe("not-owner");
-  const uri = "mycelium://workspaces/owned/logs";
-  await expect(other.client.readResource({ uri })).rejects.toThrow("another session");
-  expect(await sh(owner, "owned", "ls; cat secret.txt")).toBe("secret.txt\nkeep\n");
-  const info = await owner.done("workspace_info", { workspace_id: "owned" });
-  expect(info).toMatchObject({ state: "running", env: [], snapshots: ["base"] });
-});
-
 test("what a live session owns is not adopted; what an ended one left is, by one only", async () => {
   await using sandbox = await makeSandbox();
   await using first = await connectMcp(sandbox, LOCAL);
@@ -72,7 +18,12 @@ test("what a live session owns is not adopted; what an ended one left is, by one
   const forced = await second.refused("workspace_adopt", { workspace_id: "a", force: true });
   expect(forced).toContain("session still active");
   const bulk = await second.done("workspace_adopt", {});
-  expect(bulk).toMatchObject({ adopted: [], summary: { session_active: 2, adopted_count: 0 } });
+  expect(bulk).toMatchObject({
+    adopted: [],
+    swarms: [],
+    teams: [],
+    summary: { session_active: 2, adopted_count: 0 },
+  });
 
   await first.close();
   await becomes(async () => {
@@ -83,6 +34,27 @@ test("what a live session owns is not adopted; what an ended one left is, by one
   const rest = await Promise.all([second, third].map((one) => one.done("workspace_adopt", {})));
   expect(rest.flatMap(({ adopted }) => adopted as readonly string[])).toEqual(["b"]);
   expect(await sh(second, "a", "echo works")).toBe("works\n");
+});
+
+test("a snapshot whose workspace is gone is taken over by its own id", async () => {
+  await using sandbox = await makeSandbox();
+  await using first = await connectMcp(sandbox, LOCAL);
+  await using second = await connectMcp(sandbox, LOCAL);
+  const on = { workspace_id: "a" };
+  await first.done("workspace_create", { name: "a" });
+  await first.done("snapshot", { ...on, action: "create", name: "s" });
+  expect((await second.call("workspace_adopt", { workspace_id: "a@s" })).code).toBe(
+    "workspace-missing",
+  );
+  await first.done("workspace_destroy", on);
+  const fork = { ...on, snapshot_name: "s", new_name: "b" };
+  expect((await second.call("workspace_fork", fork)).code).toBe("not-owner");
+  await first.close();
+  await becomes(async () => {
+    const { code } = await second.call("workspace_adopt", { workspace_id: "a@s" });
+    expect(code).toBe(null);
+  });
+  await second.done("workspace_fork", fork);
 });
 
 test("a person's workspace is no session's, and a session's is listed for the person", async () => {

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { Refusal } from "../../../domain/failure.ts";
 import { lockFile } from "../../../lib/file-lock.ts";
+import type { KeptEntry } from "../../../workspaces/kept-ledger.ts";
+import { adoptWork } from "../../adopt-work.ts";
 import { openKept, type KeptAtHand } from "../../kept-at-hand.ts";
 import type { OperationContext } from "../../operation.ts";
 import { isOwnedBy, isTakeable, ownerOf, withinQuota } from "../../owned-workspace.ts";
@@ -16,10 +18,14 @@ const errorSchema = z.strictObject({
 
 export const toolWorkspaceAdopt = defineTool({
   name: "workspace_adopt",
-  summary: "Take over a workspace whose session has ended; without workspace_id, all such",
+  summary:
+    "Take over a workspace whose session has ended, with the swarms and teams that it has a part in; " +
+    "without workspace_id, all such",
   does: "changes",
   input: z.strictObject({
-    workspace_id: workspaceId.optional(),
+    workspace_id: workspaceId
+      .optional()
+      .describe("Or the id of a snapshot whose workspace is gone"),
     force: z
       .boolean()
       .default(false)
@@ -28,6 +34,9 @@ export const toolWorkspaceAdopt = defineTool({
   output: z.strictObject({
     adopted: z.array(z.string()),
     errors: z.array(errorSchema),
+    /** Ids of swarms, and names of teams. */
+    swarms: z.array(z.string()),
+    teams: z.array(z.string()),
     summary: z.strictObject({
       total: z.int(),
       adopted_count: z.int(),
@@ -38,9 +47,12 @@ export const toolWorkspaceAdopt = defineTool({
   }),
   run: async (context, { workspace_id: id, force }) => {
     const kept = openKept(context);
-    if (id === undefined) return adoptAll(context, kept);
-    await adopt(context, kept, { id, force });
-    return answer({ total: 1, adopted: [id] });
+    const adopted =
+      id === undefined
+        ? await adoptAll(context, kept)
+        : await adoptOne(context, kept, { id, force });
+    const { swarms, teams } = await adoptWork(context, kept, id ?? null);
+    return { ...adopted, swarms: [...swarms], teams: [...teams] };
   },
 });
 
@@ -66,9 +78,18 @@ function answer({ total, adopted, errors = [], owned = 0, active = 0 }: Outcome)
   };
 }
 
+async function adoptOne(
+  context: OperationContext,
+  kept: KeptAtHand,
+  { id, force }: { readonly id: string; readonly force: boolean },
+) {
+  await adopt(context, kept, { id, force });
+  return answer({ total: 1, adopted: [id] });
+}
+
 /** What a person or a live session owns is left alone. */
 async function adoptAll(context: OperationContext, kept: KeptAtHand) {
-  const entries = kept.ledger.list().filter(({ what }) => what === "workspace");
+  const entries = kept.ledger.list().filter((entry) => isAdoptable(kept, entry));
   const owned = entries.filter(({ owner }) => isOwnedBy(owner, context.session));
   const takeable = entries.filter((entry) => !owned.includes(entry) && isTakeable(kept, entry));
   const adopted: string[] = [];
@@ -98,7 +119,7 @@ async function adopt(
   if (lock === null)
     throw new Refusal("workspace-failed", `${id} is being adopted by another call`);
   await withinQuota(context, kept, {
-    adding: isOwn(context, kept, id) ? 0 : 1,
+    adding: isOwn(context, kept, id) || kept.ledger.find(id)?.what === "snapshot" ? 0 : 1,
     claim: () => {
       const entry = refuseUnknown(kept, id);
       if (isOwn(context, kept, id)) throw alreadyOwned(id, force);
@@ -113,9 +134,14 @@ function isOwn(context: OperationContext, { ledger }: KeptAtHand, id: string): b
   return entry !== null && isOwnedBy(entry.owner, context.session);
 }
 
-function refuseUnknown({ ledger }: KeptAtHand, id: string) {
-  const entry = ledger.find(id);
-  if (entry?.what === "workspace") return entry;
+/** A snapshot goes with its workspace, as long as there is one. */
+function isAdoptable({ ledger }: KeptAtHand, { id, what }: KeptEntry): boolean {
+  return what === "workspace" || ledger.find(id.split("@")[0] ?? "") === null;
+}
+
+function refuseUnknown(kept: KeptAtHand, id: string) {
+  const entry = kept.ledger.find(id);
+  if (entry !== null && isAdoptable(kept, entry)) return entry;
   throw new Refusal("workspace-missing", `there is no workspace ${JSON.stringify(id)}`, {
     hint: "workspace_list shows what there is",
   });
