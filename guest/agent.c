@@ -255,6 +255,7 @@ int main(void) {
   watch(signals, EPOLLIN, WATCH_SIGNALS, 0);
   int count = count_ports();
   open_ports(count);
+  tidy_groups();
   for (;;) {
     struct epoll_event events[EVENTS_MAX];
     int ready = epoll_wait(poller, events, EVENTS_MAX, patience(count));
@@ -267,5 +268,6 @@ int main(void) {
       check_away(&ports[i]);
       flush_port(&ports[i]);
     }
+    tidy_groups();
   }
 }

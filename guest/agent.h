@@ -89,6 +89,8 @@ void resume_tasks(struct port *port);
 void end_tasks_of(struct port *port);
 uint64_t end_all_tasks(void);
 void reap_tasks(void);
+/* Makes and removes what commands need beside them: when nobody waits for an answer. */
+void tidy_groups(void);
 /* Milliseconds until a task must be looked at again; -1 where none must. */
 int task_patience(void);
 

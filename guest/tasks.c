@@ -42,11 +42,19 @@ struct task {
   int64_t kill_at;
   int64_t deadline;
   int is_late;
-  char job[PATH_MAX];
+  /* Its folder; NULL for an attached command. */
+  char *job;
 };
 
 static struct task tasks[TASKS_MAX];
+/* None beyond was ever used: what is looked at for each command is kept short. */
+static int tasks_end;
 static uint32_t last_serial;
+/* A group that nobody is in yet, 0 for none, and groups that nobody is in any more. They are made and
+ * removed while nobody waits; a machine that was just forked has the one of its source. */
+static uint32_t spare;
+static uint32_t doomed[TASKS_MAX];
+static int doomed_count;
 
 static void group_path(const struct task *task, const char *file, char *path, size_t size) {
   snprintf(path, size, WORK_GROUP "/%u%s", task->serial, file);
@@ -96,13 +104,29 @@ static void close_stream(struct task *task, int stream) {
 }
 
 static void release(struct task *task) {
-  char path[128];
   for (int stream = 0; stream < 3; stream++) close_stream(task, stream);
   bytes_clear(&task->input);
-  group_path(task, "", path, sizeof path);
-  rmdir(path);
-  task->job[0] = 0;
+  if (doomed_count < TASKS_MAX) doomed[doomed_count++] = task->serial;
+  free(task->job);
+  task->job = NULL;
   task->state = FREE;
+}
+
+/* Once what there was to say is said. */
+void tidy_groups(void) {
+  char path[128];
+  struct task group = {0};
+  while (doomed_count > 0) {
+    group.serial = doomed[--doomed_count];
+    group_path(&group, "", path, sizeof path);
+    rmdir(path);
+  }
+  for (int i = 0; i < tasks_end; i++)
+    if (tasks[i].state == RUNNING) return;
+  if (spare) return;
+  group.serial = ++last_serial;
+  group_path(&group, "", path, sizeof path);
+  if (mkdir(path, 0755) == 0) spare = group.serial;
 }
 
 static void begin_ending(struct task *task, int64_t grace_ms) {
@@ -152,10 +176,10 @@ static int open_streams(struct launch *launch, const struct task *task, int has_
   int *none = launch->inputs;
   for (int i = 0; i < 8; i++) none[i] = -1;
   if (!pipe_for(launch->failure, 0)) return 0;
-  if (has_input && task->job[0]) launch->inputs[0] = open_job_file(task->job, "stdin", O_RDONLY);
+  if (has_input && task->job) launch->inputs[0] = open_job_file(task->job, "stdin", O_RDONLY);
   else if (!has_input) launch->inputs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
   else if (!pipe_for(launch->inputs, 0)) return 0;
-  if (task->job[0]) {
+  if (task->job) {
     launch->outputs[1] = open_job_file(task->job, "stdout", O_WRONLY | O_CREAT | O_APPEND);
     launch->errors[1] = open_job_file(task->job, "stderr", O_WRONLY | O_CREAT | O_APPEND);
     return launch->outputs[1] >= 0 && launch->errors[1] >= 0;
@@ -169,11 +193,17 @@ static void close_fd(int *fd) {
 }
 
 /* A child that is born in its group: moving it there later would cost a grace period. */
-static pid_t fork_into(const struct task *task) {
+static pid_t fork_into_group(struct task *task) {
   char path[128];
+  int is_made = spare != 0;
+  task->serial = is_made ? spare : ++last_serial;
+  spare = 0;
   group_path(task, "", path, sizeof path);
-  if (mkdir(path, 0755) < 0) return -1;
+  if (!is_made && mkdir(path, 0755) < 0) return -1;
   int group = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  /* Whoever is root here may have taken the spare one away. */
+  if (group < 0 && is_made && mkdir(path, 0755) == 0)
+    group = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (group < 0) return -1;
   struct clone_args how = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)group};
   pid_t pid = (pid_t)syscall(SYS_clone3, &how, sizeof how);
@@ -206,7 +236,7 @@ static int launch_task(struct task *task, struct launch *launch, int has_input) 
   int failure = 0;
   if (!open_streams(launch, task, has_input)) failure = errno;
   if (!failure) {
-    task->pid = fork_into(task);
+    task->pid = fork_into_group(task);
     if (task->pid == 0) become(launch);
     if (task->pid < 0) failure = errno;
   }
@@ -230,8 +260,11 @@ static void read_strings(struct request *request, uint32_t count, char **strings
 }
 
 static struct task *free_task(void) {
-  for (int i = 0; i < TASKS_MAX; i++)
-    if (tasks[i].state == FREE) return &tasks[i];
+  for (int i = 0; i < TASKS_MAX; i++) {
+    if (tasks[i].state != FREE) continue;
+    if (i >= tasks_end) tasks_end = i + 1;
+    return &tasks[i];
+  }
   return NULL;
 }
 
@@ -256,10 +289,9 @@ void start_task(struct request *request) {
   read_strings(request, argc, strings);
   read_strings(request, envc, strings + argc + 1);
   *task = (struct task){.state = RUNNING, .port = request->port, .channel = request->channel};
-  task->serial = ++last_serial;
   for (int stream = 0; stream < 3; stream++) task->fds[stream] = -1;
   if (flags & IS_JOB) {
-    snprintf(task->job, sizeof task->job, "%s", job);
+    task->job = strdup(job);
     task->port = NULL;
     task->deadline = now_ms() + timeout;
   }
@@ -276,7 +308,7 @@ void start_task(struct request *request) {
 /* --- streams --- */
 
 static struct task *find_task(struct request *request) {
-  for (int i = 0; i < TASKS_MAX; i++) {
+  for (int i = 0; i < tasks_end; i++) {
     struct task *task = &tasks[i];
     if (task->state != FREE && task->port == request->port && task->channel == request->channel)
       return task;
@@ -311,7 +343,7 @@ static void write_ending(struct task *task) {
 static void finish_if_over(struct task *task) {
   if (task->state != ENDING || !task->is_reaped || !group_is_empty(task)) return;
   if (task->fds[1] >= 0 || task->fds[2] >= 0) return;
-  if (task->job[0]) write_ending(task);
+  if (task->job) write_ending(task);
   else send_ending(task);
   release(task);
 }
@@ -341,7 +373,7 @@ void task_readable(uint32_t index, int is_error) {
 }
 
 void resume_tasks(struct port *port) {
-  for (uint32_t i = 0; i < TASKS_MAX; i++) {
+  for (uint32_t i = 0; i < (uint32_t)tasks_end; i++) {
     for (int stream = 1; stream < 3; stream++) {
       struct task *task = &tasks[i];
       if (task->state == FREE || task->port != port || !task->is_paused[stream]) continue;
@@ -399,8 +431,8 @@ void kill_task(struct request *request) {
 }
 
 static struct task *find_job(const char *job) {
-  for (int i = 0; i < TASKS_MAX; i++)
-    if (tasks[i].state != FREE && job[0] && strcmp(tasks[i].job, job) == 0) return &tasks[i];
+  for (int i = 0; i < tasks_end; i++)
+    if (tasks[i].state != FREE && tasks[i].job && strcmp(tasks[i].job, job) == 0) return &tasks[i];
   return NULL;
 }
 
@@ -433,7 +465,7 @@ void tell_job(struct request *request) {
 }
 
 void end_tasks_of(struct port *port) {
-  for (int i = 0; i < TASKS_MAX; i++) {
+  for (int i = 0; i < tasks_end; i++) {
     struct task *task = &tasks[i];
     if (task->state == FREE || task->port != port) continue;
     task->port = NULL;
@@ -445,7 +477,7 @@ void end_tasks_of(struct port *port) {
 
 uint64_t end_all_tasks(void) {
   uint64_t count = 0;
-  for (int i = 0; i < TASKS_MAX; i++) {
+  for (int i = 0; i < tasks_end; i++) {
     if (tasks[i].state == FREE) continue;
     count += group_each(&tasks[i], NULL, 0);
     begin_ending(&tasks[i], 0);
@@ -456,14 +488,14 @@ uint64_t end_all_tasks(void) {
 }
 
 static struct task *task_of(pid_t pid) {
-  for (int i = 0; i < TASKS_MAX; i++)
+  for (int i = 0; i < tasks_end; i++)
     if (tasks[i].state != FREE && tasks[i].pid == pid && !tasks[i].is_reaped) return &tasks[i];
   return NULL;
 }
 
 static void advance(struct task *task) {
   int64_t now = now_ms();
-  if (task->state == RUNNING && task->job[0] && now >= task->deadline) {
+  if (task->state == RUNNING && task->job && now >= task->deadline) {
     task->is_late = 1;
     begin_ending(task, JOB_GRACE_MS);
   }
@@ -492,16 +524,16 @@ void reap_tasks(void) {
     task->status = status;
     task->is_reaped = 1;
   }
-  for (int i = 0; i < TASKS_MAX; i++)
+  for (int i = 0; i < tasks_end; i++)
     if (tasks[i].state != FREE) advance(&tasks[i]);
 }
 
 int task_patience(void) {
   int64_t soonest = -1, now = now_ms();
-  for (int i = 0; i < TASKS_MAX; i++) {
+  for (int i = 0; i < tasks_end; i++) {
     const struct task *task = &tasks[i];
     if (task->state == FREE) continue;
-    int64_t at = task->state == ENDING ? task->kill_at : task->job[0] ? task->deadline : -1;
+    int64_t at = task->state == ENDING ? task->kill_at : task->job ? task->deadline : -1;
     if (at < 0) continue;
     int64_t left = at > now ? at - now : 1;
     if (soonest < 0 || left < soonest) soonest = left;

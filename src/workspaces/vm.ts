@@ -71,9 +71,13 @@ interface Means {
   readonly cacheDir: string;
   readonly limits: VmLimits;
   readonly defaults: VmDefaults;
-  /** One for each workspace that this process has met, so that its users share a conversation. */
-  readonly machines: Map<string, VmMachine>;
 }
+
+/**
+ * By their folders, for each workspace that this process has met, whichever provider asked: its users
+ * share a conversation, of which a machine has few.
+ */
+const machines = new Map<string, VmMachine>();
 
 /** Workspaces that are virtual machines, each a live fork of a booted one. */
 export function createVmProvider(options: VmProviderOptions): LastingProvider {
@@ -83,7 +87,6 @@ export function createVmProvider(options: VmProviderOptions): LastingProvider {
     cacheDir: resolve(options.cacheDir),
     limits: { ...LIMITS, ...options.limits },
     defaults: { ...DEFAULTS, ...withoutUndefined(options.defaults ?? {}) },
-    machines: new Map(),
   };
   return {
     kind: "vm",
@@ -126,11 +129,11 @@ function locate({ root }: Means, id: string): VmLayout | null {
   return vmLayout(withoutLinks(root), id);
 }
 
-function machineOf({ machines }: Means, id: string, layout: VmLayout): VmMachine {
-  const known = machines.get(id);
+function machineOf(id: string, layout: VmLayout): VmMachine {
+  const known = machines.get(layout.folder);
   if (known !== undefined) return known;
   const machine = new VmMachine(id, layout);
-  machines.set(id, machine);
+  machines.set(layout.folder, machine);
   return machine;
 }
 
@@ -169,7 +172,7 @@ function keeperOf(means: Means, id: string, layout: VmLayout): VmKeeper {
   return new VmKeeper({
     id,
     layout,
-    machine: machineOf(means, id, layout),
+    machine: machineOf(id, layout),
     provideImage: (name) => provideImage(means.cacheDir, name),
   });
 }
@@ -185,7 +188,7 @@ async function create(means: Means, request: LastingRequest): Promise<Result<Las
   const { cacheDir, defaults, limits } = means;
   rememberPlaces(cacheDir, placesOf(means));
   const makeMeans = { cacheDir, defaults, checkoutTimeoutMs: limits.checkoutTimeoutMs };
-  const machine = machineOf(means, id, layout);
+  const machine = machineOf(id, layout);
   const made = await attempt(`cannot make workspace ${id}`, () =>
     makeVm(makeMeans, request, { layout, machine }),
   );
@@ -294,7 +297,7 @@ async function endLeftovers(means: Means, id: string): Promise<number> {
   const layout = locate(means, id);
   const record = layout === null ? null : readRecord(layout);
   if (layout === null || record === null) return 0;
-  const machine = machineOf(means, id, layout);
+  const machine = machineOf(id, layout);
   if (!machine.isRunning()) return 0;
   const agent = await machine.connect(record.shape);
   // A machine that does not listen cannot be trusted to be idle.
@@ -308,10 +311,10 @@ async function remove(means: Means, id: string): Promise<void> {
   if (layout === null || !exists(layout.folder)) return;
   markRemoving(layout);
   crashPoint("workspace.removing");
-  const machine = machineOf(means, id, layout);
+  const machine = machineOf(id, layout);
   await closePortsOf(layout.folder);
   await machine.kill();
-  means.machines.delete(id);
+  machines.delete(layout.folder);
   await removeFolder(layout.folder, means.limits.removeTimeoutMs);
   await removeUnusedLayers(placesOf(means));
   await removeAbandonedBoots(means.cacheDir);

@@ -24,7 +24,13 @@ import {
   writeSnapshot,
   type SnapshotRecord,
 } from "./snapshot-records.ts";
-import { characterOf, writeRecord, type VmLayout, type VmRecord } from "./vm-record.ts";
+import {
+  characterOf,
+  writeRecord,
+  writeRecordIfRoom,
+  type VmLayout,
+  type VmRecord,
+} from "./vm-record.ts";
 import type { VmMachine } from "./vm-machine.ts";
 
 const REMOVE_TIMEOUT_MS = 300_000;
@@ -61,7 +67,7 @@ export async function takeSnapshot(
     const goesOn = making.isLive ? await machine.letGo() : frozen;
     // First what takes up room: the record may need it.
     await removeSnapshotFolder(folder);
-    writeRecord(layout, { ...record, isHeld: making.isLive && !goesOn.ok });
+    writeRecordIfRoom(layout, { ...record, isHeld: making.isLive && !goesOn.ok });
     await removeUnusedLayers(places);
     return frozen;
   }

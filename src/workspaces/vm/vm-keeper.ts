@@ -11,6 +11,7 @@ import {
   readRecord,
   settledState,
   writeRecord,
+  writeRecordIfRoom,
   type VmLayout,
   type VmRecord,
 } from "./vm-record.ts";
@@ -105,7 +106,7 @@ export class VmKeeper {
   /** With the workspace's lock. Lets a machine go on that a killed process held. */
   async letGo(record: VmRecord): Promise<Result<void>> {
     const gone = await this.machine.letGo();
-    if (gone.ok) writeRecord(this.#means.layout, { ...record, isHeld: false });
+    if (gone.ok) writeRecordIfRoom(this.#means.layout, { ...record, isHeld: false });
     return gone;
   }
 

@@ -98,12 +98,16 @@ export function writeRecord(layout: VmLayout, record: VmRecord): void {
   writeJson(layout.record, record);
 }
 
-/** So that nobody finds what is half removed. A disk without room is a reason to go on. */
+/** So that nobody finds what is half removed. */
 export function markRemoving(layout: VmLayout): void {
   const record = readRecord(layout);
-  if (record === null) return;
+  if (record !== null) writeRecordIfRoom(layout, { ...record, state: "removing" });
+}
+
+/** For what does no harm where it stays as it was: a disk without room is a reason to go on. */
+export function writeRecordIfRoom(layout: VmLayout, record: VmRecord): void {
   try {
-    writeRecord(layout, { ...record, state: "removing" });
+    writeRecord(layout, record);
   } catch (error) {
     if (!["ENOSPC", "EDQUOT"].includes(codeOf(error))) throw error;
   }

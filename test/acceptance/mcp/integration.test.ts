@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { makeSandbox } from "../../support/cli.ts";
 import { probeSandbox } from "../../../src/workspaces/sandbox/probe.ts";
 import { connectMcp } from "../../support/mcp-client.ts";
+import { VM_CACHE } from "../../support/vm-rig.ts";
 import { countSteps, whatFailed, type Kind, type Stage } from "./driver.ts";
 import { cleanup } from "./phases/cleanup.ts";
 import { exec } from "./phases/exec.ts";
@@ -41,7 +42,8 @@ const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? BY_DEFAULT).split(",") as re
 describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
     await using sandbox = await makeSandbox();
-    await using mcp = await connectMcp(sandbox, { args: ["--kind", kind] });
+    const env: Record<string, string> = kind === "vm" ? { MYCELIUM_CACHE: VM_CACHE } : {};
+    await using mcp = await connectMcp(sandbox, { args: ["--kind", kind], env });
     const isLocal = kind === "local";
     const stage: Stage = {
       sandbox,
