@@ -97,6 +97,25 @@ await describeWithSandboxes("hostile work in a sandbox", () => {
     });
   });
 
+  test("no mount of it gives rights or devices, and few can be written to", async () => {
+    await using rig = await sandboxRig();
+    await using seed = await seedRepository();
+    const workspace = await makeHostile(rig, seed);
+    const table = await output(workspace, "cut -d' ' -f5,6 /proc/self/mountinfo");
+    const mounts = table.split("\n").map((line) => {
+      const [place = "", options = ""] = line.split(" ");
+      return { place, options: options.split(",") };
+    });
+    const without = (option: string): readonly string[] =>
+      mounts.flatMap(({ place, options }) => (options.includes(option) ? [] : place)).toSorted();
+    const devices = ["full", "null", "random", "tty", "urandom", "zero"].map((it) => `/dev/${it}`);
+    expect(mounts.map(({ place }) => place)).toContain("/usr");
+    expect(without("nosuid")).toEqual([]);
+    expect(without("nodev")).toEqual(["/dev", ...devices, "/dev/pts"].toSorted());
+    const own = ["/home/agent", "/run/mycelium", "/tmp", "/workspace"];
+    expect(without("ro")).toEqual([...devices, "/dev/pts", "/dev/shm", "/proc", ...own].toSorted());
+  });
+
   test("writes nowhere but into its own layer", async () => {
     await using rig = await sandboxRig();
     await using seed = await seedRepository();

@@ -1,6 +1,8 @@
 import { bind, memory, seal, terminals, type StageStep } from "./stage-program.ts";
 
 const SHARED_MEMORY_BYTES = 256 * 1024 * 1024;
+/** Each takes some of the kernel's memory, empty ones too. */
+const SHARED_MEMORY_FILES = 65_536;
 const DEVICES = ["full", "null", "random", "tty", "urandom", "zero"];
 const LINKS = {
   core: "/proc/kcore",
@@ -24,7 +26,10 @@ export function stageDevices(folder: string): readonly StageStep[] {
     ["folder", `${folder}/pts`],
     terminals(`${folder}/pts`),
     ["folder", `${folder}/shm`],
-    memory(`${folder}/shm`, `mode=1777,size=${SHARED_MEMORY_BYTES}`),
+    memory(
+      `${folder}/shm`,
+      `mode=1777,size=${SHARED_MEMORY_BYTES},nr_inodes=${SHARED_MEMORY_FILES}`,
+    ),
     seal(folder),
   ];
 }
