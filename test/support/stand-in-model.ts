@@ -41,6 +41,8 @@ export async function serveModel(options: StandInModelOptions): Promise<StandInM
   // A client with this address as its proxy shows here where else it would have gone.
   server.on("connect", (request: IncomingMessage, socket) => {
     options.onRequest({ method: "CONNECT", path: request.url ?? "", body: null });
+    // A client that was told no may go without a word.
+    socket.on("error", () => socket.destroy());
     socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
   });
   server.listen(0, "127.0.0.1");

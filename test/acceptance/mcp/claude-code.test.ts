@@ -48,31 +48,40 @@ interface ToolResult {
 }
 
 interface Said {
-  readonly code: number | null;
   readonly events: readonly Readonly<Record<string, unknown>>[];
   readonly requests: readonly ModelRequest[];
   /** What the model was told of its calls, in order. */
   readonly results: readonly ToolResult[];
 }
 
-/** Claude Code with the server that `mcp install` wrote, and a model that makes these calls. */
-async function converse(sandbox: Sandbox, kind: string, calls: readonly ScriptedCall[]) {
+interface Talk {
+  readonly kind: string;
+  /** Whose file the client is told of the server in. */
+  readonly scope: "project" | "user";
+  readonly calls: readonly ScriptedCall[];
+}
+
+/** Claude Code with what `mcp install` wrote for it, and a model that makes these calls. */
+async function converse(sandbox: Sandbox, { kind, scope, calls }: Talk): Promise<Said> {
   const { repository, env } = sandbox;
-  const install = ["mcp", "install", "claude-code", "--kind", kind, "--write"];
-  expect(await sandbox.mycelium(install)).toMatchObject({ code: 0 });
+  const home = join(repository.folder, "claude-home");
+  await mkdir(home);
+  const install = ["mcp", "install", "claude-code", "--kind", kind, "--scope", scope];
+  const installed = await sandbox.mycelium([...install, "--write", "--skill"], {
+    env: { HOME: home },
+  });
+  expect(installed, installed.stderr).toMatchObject({ code: 0 });
   const script = join(repository.folder, "script.json");
   const log = join(repository.folder, "requests.jsonl");
   await writeFile(script, JSON.stringify({ calls, farewell: FAREWELL }));
-  const home = join(repository.folder, "claude-home");
-  await mkdir(home);
+  const project = ["--mcp-config", join(repository.path, ".mcp.json"), "--strict-mcp-config"];
   const claude = [
     process.execPath,
     clientScript(CLAUDE),
     "-p",
     "Do what there is to do.",
-    "--mcp-config",
-    join(repository.path, ".mcp.json"),
-    "--strict-mcp-config",
+    // Its own file it reads by itself; a project's it would ask about first.
+    ...(scope === "project" ? project : []),
     "--allowedTools",
     "mcp__mycelium__*",
     "--output-format",
@@ -100,7 +109,7 @@ async function converse(sandbox: Sandbox, kind: string, calls: readonly Scripted
     throw new Error(`it ended by ${JSON.stringify(ending)}: ${stderr.bytes.toString()}`);
   }
   const events = lines<Said["events"][number]>(stdout.bytes.toString());
-  return { code, events, requests, results: resultsIn(requests) } satisfies Said;
+  return { events, requests, results: resultsIn(requests) };
 }
 
 interface Block {
@@ -130,6 +139,17 @@ function blocksOf(body: unknown): readonly Block[] {
     .filter(({ type }) => type === "tool_result");
 }
 
+/** The server's tools and prompts are known to it, and so is the skill. */
+function expectWelcome({ events }: Said): void {
+  const welcome = events.find(({ type, subtype }) => type === "system" && subtype === "init");
+  expect(welcome).toMatchObject({
+    mcp_servers: [{ name: "mycelium", status: "connected" }],
+    tools: expect.arrayContaining(["mcp__mycelium__swarm_run"]),
+    slash_commands: expect.arrayContaining(["mcp__mycelium__fan-out"]),
+    skills: expect.arrayContaining(["mycelium"]),
+  });
+}
+
 /** It is its proxy too: whatever it would have asked of others had come to the stand-in. */
 function expectOnlyLoopback({ requests }: Said): void {
   expect(requests.filter(({ method }) => method === "CONNECT")).toEqual([]);
@@ -147,28 +167,33 @@ await describeWithSandboxes("with sandboxes,", () => {
     test("prepares a golden and runs a swarm, whose files are there afterwards", LONG, async () => {
       await using sandbox = await makeSandbox();
       try {
-        const said = await converse(sandbox, "sandbox", [
-          {
-            name: "mcp__mycelium__workspace_prepare",
-            input: {
-              name: "base",
-              repo: ".",
-              setup_commands: [IDENTITY, commit("prepared.txt", "ready")],
+        const said = await converse(sandbox, {
+          kind: "sandbox",
+          scope: "project",
+          calls: [
+            {
+              name: "mcp__mycelium__workspace_prepare",
+              input: {
+                name: "base",
+                repo: ".",
+                setup_commands: [IDENTITY, commit("prepared.txt", "ready")],
+              },
             },
-          },
-          {
-            name: "mcp__mycelium__swarm_run",
-            input: {
-              golden_workspace: "base",
-              tasks: [
-                { name: "one", command: commit("one.txt", "first") },
-                { name: "two", command: commit("two.txt", "second") },
-              ],
-              merge_strategy: "sequential",
-              merge_target: "base",
+            {
+              name: "mcp__mycelium__swarm_run",
+              input: {
+                golden_workspace: "base",
+                tasks: [
+                  { name: "one", command: commit("one.txt", "first") },
+                  { name: "two", command: commit("two.txt", "second") },
+                ],
+                merge_strategy: "sequential",
+                merge_target: "base",
+              },
             },
-          },
-        ]);
+          ],
+        });
+        expectWelcome(said);
         expect(said.results.map(({ isError }) => isError)).toEqual([false, false]);
         const [prepared, swarm] = said.results.map(({ text }) => JSON.parse(text) as object);
         expect(prepared).toMatchObject({ workspace_id: "base", kind: "sandbox" });
@@ -185,8 +210,10 @@ await describeWithSandboxes("with sandboxes,", () => {
         expect(await read("one.txt")).toBe("first\n");
         expect(await read("two.txt")).toBe("second\n");
         expect(await read("prepared.txt")).toBe("ready\n");
-        // The checkout that the server was started in is as it was, but for the client's own file.
-        expect(await sandbox.repository.git("status", "--porcelain")).toBe("?? .mcp.json");
+        // The checkout that the server was started in is as it was, but for the client's own files.
+        expect(await sandbox.repository.git("status", "--porcelain")).toBe(
+          "?? .claude/\n?? .mcp.json",
+        );
       } finally {
         endProcessesOf(sandbox.home);
       }
@@ -197,12 +224,17 @@ await describeWithSandboxes("with sandboxes,", () => {
 describeWithClient("Claude Code", CLAUDE, () => {
   test("tells its model what was refused, and what to do next", LONG, async () => {
     await using sandbox = await makeSandbox();
-    const said = await converse(sandbox, "local", [
-      {
-        name: "mcp__mycelium__exec",
-        input: { workspace_id: "nobody", command: "touch made-by-nobody" },
-      },
-    ]);
+    const said = await converse(sandbox, {
+      kind: "local",
+      scope: "user",
+      calls: [
+        {
+          name: "mcp__mycelium__exec",
+          input: { workspace_id: "nobody", command: "touch made-by-nobody" },
+        },
+      ],
+    });
+    expectWelcome(said);
     expect(said.results).toEqual([
       { id: expect.any(String), isError: true, text: expect.stringContaining("nobody") },
     ]);

@@ -4,6 +4,7 @@ import { delimiter, join } from "node:path";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { expect, test } from "vitest";
+import { CLIENT_NAMES } from "../../../src/setup/clients/client.ts";
 import { makeSandbox, type Sandbox } from "../../support/cli.ts";
 
 const KEY = "sk-of-another-server";
@@ -63,6 +64,12 @@ test("a client that starts what was written gets the kind and the home that were
 function disposable(client: Client): AsyncDisposable & { readonly client: Client } {
   return { client, [Symbol.asyncDispose]: () => client.close() };
 }
+
+test.each(CLIENT_NAMES)("there is something to tell %s", async (client) => {
+  await using sandbox = await makeSandbox();
+  const report = await sandbox.json(["mcp", "install", client]);
+  expect(report).toMatchObject({ ok: true, client, state: "printed" });
+});
 
 test("without --write nothing is changed, and what is printed is the configuration", async () => {
   await using sandbox = await makeSandbox();
