@@ -3,11 +3,13 @@ import type { HttpRequest } from "../../mcp/serve-http.ts";
 import type { Runner } from "../program.ts";
 import type { Session } from "../session.ts";
 import { wholeNumber } from "../values.ts";
+import { list } from "./workspace/performing.ts";
 
 interface McpOptions {
   readonly kind?: "local" | "sandbox" | "docker" | "vm";
   readonly http?: number;
   readonly host?: string;
+  readonly allowHost?: readonly string[];
   readonly tokenFile?: string;
 }
 
@@ -22,6 +24,7 @@ export function addMcp(program: Command, run: Runner): void {
     )
     .option("--http <port>", "serve over HTTP instead; 0 takes a free port", wholeNumber(0))
     .option("--host <address>", "with --http (default: 127.0.0.1)")
+    .option("--allow-host <name>", "another name that clients reach it by; again for more", list)
     .option("--token-file <file>", "with --http: one token a line (default: $MYCELIUM_MCP_TOKEN)")
     .action((options: McpOptions, command: Command) =>
       run(command, (session) => serve(session, options)),
@@ -45,11 +48,11 @@ async function serve(session: Session, options: McpOptions): Promise<number> {
   return 0;
 }
 
-type HttpBase = Omit<HttpRequest, "host" | "port" | "tokens" | "onListening">;
+type HttpBase = Omit<HttpRequest, "host" | "names" | "port" | "tokens" | "onListening">;
 
 async function serveHttp(
   { context, terminal }: Session,
-  { http: port = 0, host = "127.0.0.1", tokenFile: file }: McpOptions,
+  { http: port = 0, host = "127.0.0.1", allowHost: names = [], tokenFile: file }: McpOptions,
   request: HttpBase,
 ): Promise<number> {
   const { isLoopback, serveOnHttp } = await import("../../mcp/serve-http.ts");
@@ -65,6 +68,6 @@ async function serveHttp(
     terminal.stderr.write(`mycelium: serving at ${url}\n`);
     if (madeAt !== null) terminal.stderr.write(`mycelium: the token is in ${madeAt}\n`);
   };
-  await serveOnHttp({ ...request, host, port, tokens, onListening });
+  await serveOnHttp({ ...request, host, names, port, tokens, onListening });
   return 0;
 }
