@@ -14,7 +14,8 @@ import type {
 } from "../lasting-workspace.ts";
 import { exists } from "../local-layout.ts";
 import { withoutVariables, withVariables, type Variables } from "../variables.ts";
-import type { ExecRequest, ExecResult } from "../workspace.ts";
+import { runsWithNetwork } from "../network-change.ts";
+import type { ExecRequest, ExecResult, WorkspaceNetwork } from "../workspace.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import { unstartable } from "./agent-exec.ts";
@@ -259,6 +260,17 @@ export class LastingVmWorkspace implements LastingWorkspace {
   async closePort(guestPort: number): Promise<Result<void>> {
     const isClosed = await this.#means.keeper.machine.forwards.close(guestPort);
     return isClosed ? DONE : workspaceFailure(`port ${guestPort} was not opened by this process`);
+  }
+
+  setNetwork(network: WorkspaceNetwork): Promise<Result<void>> {
+    return this.#change((record) => {
+      const { keeper, layout } = this.#means;
+      if (record.state === "restoring") return keeper.halfRestored();
+      if (record.state !== "stopped") return runsWithNetwork(this.id, this.kind);
+      writeRecord(layout, { ...record, shape: { ...record.shape, network } });
+      keeper.machine.log(`network: ${network}`);
+      return DONE;
+    });
   }
 
   #subject(record: VmRecord) {
