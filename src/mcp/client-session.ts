@@ -15,6 +15,8 @@ export interface ClientSession extends AsyncDisposable {
   readonly context: OperationContext;
   clientName(): string | null;
   nameClient(name: string): void;
+  /** Whether a call of it goes on. */
+  isBusy(): boolean;
   /** Keeps the session's end waiting for it. */
   during<T>(work: Promise<T>): Promise<T>;
 }
@@ -53,6 +55,7 @@ export function openClientSession(request: ClientSessionRequest): ClientSession 
       client = name;
       session.nameClient(name);
     },
+    isBusy: () => running.size > 0,
     during: async (work) => {
       running.add(work);
       try {

@@ -1,6 +1,8 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/server";
 import type { Clock } from "../lib/clock.ts";
+import { MESSAGE_BYTES_MAX } from "./http-guard.ts";
+import { problem } from "./http-problem.ts";
 import {
   openClientSession,
   type ClientSession,
@@ -9,11 +11,8 @@ import {
 import { makeMcpServer } from "./server.ts";
 import type { OfferedTool } from "./tool-list.ts";
 
-/** A client that says nothing for so long has gone; what it owns may be taken over then. */
-const IDLE_MS = 300_000;
 const SWEEP_MS = 10_000;
-const SESSIONS_MAX = 256;
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+const SWEEPS_AN_IDLE = 4;
 /** Tells clients with one token apart. */
 const NAME_HEADER = "mycelium-session";
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -59,7 +58,7 @@ export function openHttpSessions(means: HttpSessionsMeans): HttpSessions {
       const transport = seat?.transport ?? null;
       // Another token's session is not there, as far as this one can tell.
       if (seat === null || transport === null || seat.token !== token) {
-        return problem(404, "no such session");
+        return problem({ status: 404, message: "no such session" });
       }
       return during(seat, () => transport.handleRequest(asked));
     },
@@ -80,7 +79,7 @@ async function begin(
   });
   const id = `h-${randomBytes(8).toString("hex")}`;
   const seat = seats.take(key, { id, token, transport });
-  if (seat === null) return problem(503, "too many sessions");
+  if (seat === null) return problem({ status: 503, message: "there are too many sessions" });
   const { version } = request.context;
   const server = makeMcpServer({ version, tools, sessionOf: () => seat.session });
   await server.connect(transport);
@@ -102,6 +101,8 @@ interface Seats {
 type NewSeat = Pick<Seat, "token" | "transport"> & { readonly id: string };
 
 function openSeats({ request, clock }: HttpSessionsMeans): Seats {
+  const { sessions, sessions_per_token: perToken, idle_seconds: idleSeconds } = request.policy.http;
+  const idleMs = idleSeconds * 1000;
   const seats = new Map<string, Seat>();
   const leave = async (key: string): Promise<void> => {
     const seat = seats.get(key);
@@ -109,11 +110,14 @@ function openSeats({ request, clock }: HttpSessionsMeans): Seats {
     await seat?.transport?.close();
     await seat?.session[Symbol.asyncDispose]();
   };
-  const timer = setInterval(() => {
-    for (const [key, { inFlight, usedAtMs }] of seats) {
-      if (inFlight === 0 && clock.monotonic() - usedAtMs > IDLE_MS) void leave(key);
+  const sweep = (): void => {
+    for (const [key, seat] of seats) {
+      // A call that is answered piece by piece goes on when its request has its first answer.
+      if (seat.inFlight > 0 || seat.session.isBusy()) seat.usedAtMs = clock.monotonic();
+      else if (clock.monotonic() - seat.usedAtMs > idleMs) void leave(key);
     }
-  }, SWEEP_MS);
+  };
+  const timer = setInterval(sweep, Math.min(SWEEP_MS, idleMs / SWEEPS_AN_IDLE));
   timer.unref();
   return {
     find: (key) => {
@@ -122,7 +126,8 @@ function openSeats({ request, clock }: HttpSessionsMeans): Seats {
       return seat;
     },
     take: (key, { id, token, transport }) => {
-      if (seats.size >= SESSIONS_MAX) return null;
+      const own = [...seats.values()].filter((seat) => seat.token === token).length;
+      if (seats.size >= sessions || own >= perToken) return null;
       const session = openClientSession({ ...request, transport: "http", id });
       const seat: Seat = { session, token, transport, usedAtMs: clock.monotonic(), inFlight: 0 };
       seats.set(key, seat);
@@ -143,15 +148,4 @@ function openSeats({ request, clock }: HttpSessionsMeans): Seats {
       await Promise.all([...seats.keys()].map((key) => leave(key)));
     },
   };
-}
-
-/** As every error over HTTP is told. */
-export function problem(
-  status: number,
-  message: string,
-  headers: Record<string, string> = {},
-): Response {
-  const code = { 401: "unauthorized", 403: "forbidden", 404: "not-found" }[status] ?? "unavailable";
-  const error = { code, message, details: {}, correlation_id: randomUUID() };
-  return Response.json({ error }, { status, headers });
 }

@@ -63,9 +63,12 @@ async function linesOf(file: string): Promise<readonly string[]> {
 
 const BEARER = /^Bearer +(\S+)$/i;
 
-/** The token that a request came with; `null` where it is none of those. Takes the same time for all. */
-export function tokenOf(request: Request, tokens: readonly string[]): string | null {
-  const [, given = ""] = BEARER.exec(request.headers.get("authorization") ?? "") ?? [];
+/** The token that a request's `Authorization` names; `null` where it is none of those. Takes the same time for all. */
+export function tokenOf(
+  authorization: string | undefined,
+  tokens: readonly string[],
+): string | null {
+  const [, given = ""] = BEARER.exec(authorization ?? "") ?? [];
   const wanted = digest(given);
   let found: string | null = null;
   for (const token of tokens) if (timingSafeEqual(digest(token), wanted)) found = token;

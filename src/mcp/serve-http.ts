@@ -1,27 +1,27 @@
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { toNodeHandler } from "@modelcontextprotocol/node";
-import {
-  createMcpHandler,
-  hostHeaderValidationResponse,
-  isLegacyRequest,
-  localhostAllowedHostnames,
-  localhostAllowedOrigins,
-  originValidationResponse,
-} from "@modelcontextprotocol/server";
+import { createMcpHandler, isLegacyRequest } from "@modelcontextprotocol/server";
 import { Refusal } from "../domain/failure.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { ClientSessionRequest } from "./client-session.ts";
-import { openHttpSessions, problem, type HttpSessions } from "./http-sessions.ts";
-import { tokenOf } from "./http-tokens.ts";
+import { bracketed, guardRequest, MESSAGE_BYTES_MAX } from "./http-guard.ts";
+import { problem } from "./http-problem.ts";
+import { listen, makeHttpServer, sendProblem, type HttpHandler } from "./http-server.ts";
+import { openHttpSessions, type HttpSessions } from "./http-sessions.ts";
 import { makeMcpServer } from "./server.ts";
 import { offeredTools } from "./tool-list.ts";
 
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
+const TOO_MANY = {
+  status: 503,
+  message: "there are too many sessions",
+  headers: { "Retry-After": "60" },
+} as const;
 
 export type HttpRequest = Omit<ClientSessionRequest, "transport" | "id"> & {
   readonly host: string;
+  /** Others by which clients reach it. */
+  readonly names: readonly string[];
   /** 0 takes one that is free. */
   readonly port: number;
   readonly tokens: readonly string[];
@@ -35,24 +35,15 @@ export function isLoopback(host: string): boolean {
 
 /** Serves clients over streamable HTTP until the signal is aborted. */
 export async function serveOnHttp(request: HttpRequest): Promise<void> {
-  const { context, host, port, onListening, onError } = request;
+  const { context, host, port, tokens, onListening } = request;
   const { signal } = context;
+  if (tokens.length === 0) throw new Refusal("usage", "nobody is served without a token");
   const tools = offeredTools();
   await using sessions = openHttpSessions({ request, tools, clock: systemClock });
-  const serve = makeHandler(request, sessions, tools);
-  const handle = toNodeHandler(
-    { fetch: (asked) => guard(request, asked, serve) },
-    { maxRequestBodySize: MESSAGE_BYTES_MAX, onerror: onError },
-  );
-  const server = createServer((asked, answer) => {
-    // Its own type is the same, said less exactly.
-    void handle(asked as Parameters<typeof handle>[0], answer);
-  });
-  // A tool call may be silent for as long as it takes.
-  server.requestTimeout = 0;
+  const server = makeHttpServer(makeHandler(request, sessions, tools));
   await listen(server, { host, port });
   const { port: real } = server.address() as AddressInfo;
-  onListening(`http://${host.includes(":") ? `[${host}]` : host}:${real}/mcp`);
+  onListening(`http://${bracketed(host)}:${real}/mcp`);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
@@ -61,25 +52,34 @@ export async function serveOnHttp(request: HttpRequest): Promise<void> {
   server.closeAllConnections();
 }
 
-function listen(
-  server: ReturnType<typeof createServer>,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) => {
-      reject(
-        new Refusal("usage", `cannot listen at ${host}:${port}: ${error.message}`, {
-          hint: "choose another port; 0 takes one that is free",
-        }),
-      );
-    });
-    server.listen(port, host, resolve);
-  });
+function makeHandler(
+  request: HttpRequest,
+  sessions: HttpSessions,
+  tools: ReturnType<typeof offeredTools>,
+): HttpHandler {
+  const { host, tokens, onError } = request;
+  const names = [...request.names, ...(isLoopback(host) ? [] : [host])];
+  const serve = makeServe(request, sessions, tools);
+  return (asked, answer) => {
+    const guarded = guardRequest(asked, { names, tokens });
+    if (guarded.kind === "refuse") return sendProblem(answer, guarded.problem);
+    if (guarded.kind === "health") {
+      answer.writeHead(200, { "Content-Type": "application/json" }).end('{"status":"healthy"}');
+      return;
+    }
+    const { token } = guarded;
+    const handle = toNodeHandler(
+      { fetch: (web) => serve(web, token) },
+      { maxRequestBodySize: MESSAGE_BYTES_MAX, onerror: onError },
+    );
+    // Its own type is the same, said less exactly.
+    void handle(asked as Parameters<typeof handle>[0], answer);
+  };
 }
 
 type Serve = (asked: Request, token: string) => Promise<Response>;
 
-function makeHandler(
+function makeServe(
   { context, onError }: HttpRequest,
   sessions: HttpSessions,
   tools: ReturnType<typeof offeredTools>,
@@ -88,7 +88,7 @@ function makeHandler(
   return async (asked, token) => {
     if (await isLegacyRequest(asked)) return sessions.serveLegacy(asked, token);
     const seat = sessions.byToken(asked, token);
-    if (seat === null) return problem(503, "too many sessions");
+    if (seat === null) return problem(TOO_MANY);
     const factory = () => makeMcpServer({ version, tools, sessionOf: () => seat.session });
     const modern = createMcpHandler(factory, {
       legacy: "reject",
@@ -97,21 +97,4 @@ function makeHandler(
     });
     return sessions.during(seat, () => modern.fetch(asked));
   };
-}
-
-/** Who is not to be answered is not: other names of this machine, web pages, those without a token. */
-async function guard(request: HttpRequest, asked: Request, serve: Serve): Promise<Response> {
-  const { host, tokens } = request;
-  const own = isLoopback(host) ? [] : [host];
-  const rejected =
-    hostHeaderValidationResponse(asked, [...localhostAllowedHostnames(), ...own]) ??
-    originValidationResponse(asked, [...localhostAllowedOrigins(), ...own]);
-  if (rejected !== undefined) return rejected;
-  const { pathname } = new URL(asked.url);
-  if (pathname === "/health") return Response.json({ status: "healthy" });
-  if (pathname !== "/mcp") return problem(404, "there is nothing at this address");
-  const token = tokenOf(asked, tokens);
-  const challenge = { "WWW-Authenticate": 'Bearer realm="mycelium"' };
-  if (token === null) return problem(401, "a bearer token is needed", challenge);
-  return serve(asked, token);
 }

@@ -22,6 +22,16 @@ const policySchema = z.strictObject({
       workspaces: z.int().min(1).max(10_000).default(50),
     })
     .prefault({}),
+  /** Of `mycelium mcp --http`. */
+  http: z
+    .strictObject({
+      /** At once, of all clients together, and of those that come with one token. */
+      sessions: z.int().min(1).max(10_000).default(256),
+      sessions_per_token: z.int().min(1).max(10_000).default(64),
+      /** A client that says nothing for so long has gone; what it owns may be taken over then. */
+      idle_seconds: z.int().min(1).max(86_400).default(300),
+    })
+    .prefault({}),
   rates: z
     .strictObject({
       create: bucketSchema.default({ burst: 40, per_minute: 120 }),

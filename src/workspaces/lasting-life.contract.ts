@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { eventually } from "../../test/support/eventually.ts";
 import { makeLasting, seedOf, value, type LastingMeans } from "../../test/support/lasting-rig.ts";
 import { ENV, isRunning, output, sh, stubborn } from "../../test/support/workspace-rig.ts";
+import type { Workspace } from "./workspace.ts";
 
 const STOPPED = {
   ok: false,
@@ -105,6 +106,8 @@ export function describeLife({ makeRig, seed, can }: LastingMeans): void {
 
   if (can.networkNone) testCutOff({ makeRig, seed, can });
   else testNoCutOff({ makeRig, seed, can });
+  if (can.networkChange === true) testNetworkChange({ makeRig, seed, can });
+  else testNoNetworkChange({ makeRig, seed, can });
   if (can.limits) testLimits({ makeRig, seed, can });
   else testNoLimits({ makeRig, seed, can });
 }
@@ -194,6 +197,60 @@ function testCutOff({ makeRig, seed }: LastingMeans): void {
     expect(await workspace.info()).toMatchObject({ network: "none" });
     const devices = await output(workspace, "tail -n +3 /proc/net/dev | cut -d: -f1");
     expect(devices.split(/\s+/).filter((name) => name !== "")).toEqual(["lo"]);
+  });
+}
+
+/** Names of what leads out of it, and of what does not. */
+async function devicesOf(workspace: Workspace): Promise<readonly string[]> {
+  const lines = await output(workspace, "tail -n +3 /proc/net/dev | cut -d: -f1");
+  return lines.split(/\s+/).filter((name) => name !== "");
+}
+
+function testNetworkChange({ makeRig }: LastingMeans): void {
+  test("a stopped one's network changes, from its next start on, whoever starts it", async () => {
+    await using rig = await makeRig();
+    const request = { seed: null, env: ENV };
+    const open = value(await rig.provider.create({ ...request, id: "open", network: "allow" }));
+    const workspace = value(await rig.provider.create({ ...request, id: "one", network: "none" }));
+    const [all, own] = [await devicesOf(open), await devicesOf(workspace)];
+    expect(own).toEqual(["lo"]);
+    expect(await workspace.setNetwork?.("allow")).toMatchObject({
+      ok: false,
+      failure: { details: { reason: "running" }, hint: expect.stringContaining("stop it") },
+    });
+    expect(await workspace.info()).toMatchObject({ network: "none" });
+    expect(await devicesOf(workspace)).toEqual(["lo"]);
+    value(await workspace.stop());
+    expect(await workspace.setNetwork?.("allow")).toEqual({ ok: true, value: undefined });
+    expect(await workspace.info()).toMatchObject({ state: "stopped", network: "allow" });
+    const other = await rig.reopen().find({ id: "one", env: ENV });
+    expect(await other?.info()).toMatchObject({ network: "allow" });
+    expect(await other?.start()).toMatchObject({ ok: true });
+    expect(await devicesOf(workspace)).toEqual(all);
+    value(await workspace.stop());
+    expect(await other?.setNetwork?.("none")).toMatchObject({ ok: true });
+    value(await workspace.start());
+    expect(await devicesOf(workspace)).toEqual(["lo"]);
+  });
+
+  test("no restore gives it back a network that was taken from it", async () => {
+    await using rig = await makeRig();
+    const workspace = value(
+      await rig.provider.create({ id: "one", seed: null, env: ENV, network: "allow" }),
+    );
+    value(await workspace.snapshot("open"));
+    value(await workspace.stop());
+    expect(await workspace.setNetwork?.("none")).toMatchObject({ ok: true });
+    value(await workspace.restore("open"));
+    expect(await workspace.info()).toMatchObject({ network: "none" });
+  });
+}
+
+function testNoNetworkChange({ makeRig }: LastingMeans): void {
+  test("its network is the one that it was made with", async () => {
+    await using rig = await makeRig();
+    const workspace = value(await rig.provider.create({ id: "one", seed: null, env: ENV }));
+    expect("setNetwork" in workspace).toBe(false);
   });
 }
 

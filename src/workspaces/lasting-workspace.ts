@@ -64,6 +64,12 @@ export interface LastingWorkspace extends Workspace {
     readonly hostPort?: number;
   }): Promise<Result<PortForward>>;
   closePort(guestPort: number): Promise<Result<void>>;
+
+  /**
+   * What of the network it reaches from its next start on: kept over restarts, and never widened by a
+   * restore. Refused while it runs. A kind that keeps what it was made with has no such thing.
+   */
+  setNetwork?(network: WorkspaceNetwork): Promise<Result<void>>;
 }
 
 export interface WorkspaceInfo {

@@ -6,6 +6,7 @@ await describeWithSandboxes("sandboxes are kept", () => {
   describeLastingContract("sandbox", () => sandboxRig(), {
     ownHostName: true,
     networkNone: true,
+    networkChange: true,
     limits: true,
     liveForks: false,
     anyHostPort: true,

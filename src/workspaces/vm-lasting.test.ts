@@ -5,6 +5,7 @@ await describeWithMachines("machines are kept", () => {
   describeLastingContract("vm", () => vmRig(), {
     ownHostName: true,
     networkNone: true,
+    networkChange: true,
     limits: true,
     liveForks: true,
     anyHostPort: true,

@@ -8,6 +8,8 @@ export interface LastingAbilities {
   readonly ownHostName: boolean;
   /** `network: none`. */
   readonly networkNone: boolean;
+  /** What of the network one reaches can change while it is stopped. */
+  readonly networkChange?: boolean;
   readonly limits: boolean;
   /** Running processes are in snapshots and go on in forks. */
   readonly liveForks: boolean;

@@ -3,6 +3,7 @@ import type { Runner } from "../program.ts";
 import { wholeNumber } from "../values.ts";
 import type { InstallOptions } from "./mcp/install.ts";
 import type { McpOptions } from "./mcp/serve.ts";
+import { list } from "./workspace/performing.ts";
 
 const KINDS = ["local", "sandbox", "docker", "vm"];
 const CLIENTS = ["claude-code", "claude-desktop", "cursor", "vscode", "codex"];
@@ -14,6 +15,7 @@ export function addMcp(program: Command, run: Runner): void {
     .addOption(kindOption())
     .option("--http <port>", "serve over HTTP instead; 0 takes a free port", wholeNumber(0))
     .option("--host <address>", "with --http (default: 127.0.0.1)")
+    .option("--allow-host <name>", "another name that clients reach it by; again for more", list)
     .option("--token-file <file>", "with --http: one token a line (default: $MYCELIUM_MCP_TOKEN)")
     .action((options: McpOptions, command: Command) =>
       run(command, async (session) => {

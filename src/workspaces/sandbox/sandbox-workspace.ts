@@ -17,7 +17,7 @@ import type {
 import { asText, unstartable } from "../local-workspace.ts";
 import { closePortOf, forwardsOf, type PortRequest } from "../ports/open-ports.ts";
 import { withoutVariables, withVariables, type Variables } from "../variables.ts";
-import type { ExecRequest, ExecResult } from "../workspace.ts";
+import type { ExecRequest, ExecResult, WorkspaceNetwork } from "../workspace.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import type { SandboxCgroups } from "./cgroups.ts";
 import { collectInside } from "./collect.ts";
@@ -25,6 +25,7 @@ import { enter, type EnterRequest } from "./enter.ts";
 import { readInside, writeInside, type RunInside } from "./files.ts";
 import { signalSandboxJob, startSandboxJob } from "./jobs.ts";
 import { INSIDE } from "./layout.ts";
+import { changeNetwork } from "./network.ts";
 import { openPort } from "./ports.ts";
 import {
   limitsOf,
@@ -304,6 +305,10 @@ export class SandboxWorkspace implements LastingWorkspace {
 
   closePort(guestPort: number): Promise<Result<void>> {
     return this.#change(() => closePortOf(this.#place.layout.folder, guestPort));
+  }
+
+  setNetwork(network: WorkspaceNetwork): Promise<Result<void>> {
+    return this.#change((record) => changeNetwork(this.#place, record, network));
   }
 
   readonly #runOwn: RunInside = (request) =>

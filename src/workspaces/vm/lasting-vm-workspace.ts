@@ -15,7 +15,8 @@ import type {
 import { exists } from "../local-layout.ts";
 import { closePortOf, closePortsOf, forwardsOf } from "../ports/open-ports.ts";
 import { withoutVariables, withVariables, type Variables } from "../variables.ts";
-import type { ExecRequest, ExecResult } from "../workspace.ts";
+import { runsWithNetwork } from "../network-change.ts";
+import type { ExecRequest, ExecResult, WorkspaceNetwork } from "../workspace.ts";
 import { failureWith, workspaceFailure } from "../workspace-failure.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import { unstartable } from "./agent-exec.ts";
@@ -277,6 +278,17 @@ export class LastingVmWorkspace implements LastingWorkspace {
 
   closePort(guestPort: number): Promise<Result<void>> {
     return this.#change(() => closePortOf(this.#means.layout.folder, guestPort));
+  }
+
+  setNetwork(network: WorkspaceNetwork): Promise<Result<void>> {
+    return this.#change((record) => {
+      const { keeper, layout } = this.#means;
+      if (record.state === "restoring") return keeper.halfRestored();
+      if (record.state !== "stopped") return runsWithNetwork(this.id, this.kind);
+      writeRecord(layout, { ...record, shape: { ...record.shape, network } });
+      keeper.machine.log(`network: ${network}`);
+      return DONE;
+    });
   }
 
   #subject(record: VmRecord) {

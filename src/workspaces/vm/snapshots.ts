@@ -12,7 +12,7 @@ import { isWorkspaceName, NAME_RULE, snapshotId } from "../workspace-name.ts";
 import { removeUnusedLayers, type VmPlaces } from "./disk-layers.ts";
 import { freezeRunning, freezeStopped } from "./freeze.ts";
 import { copyOverlay, type Golden } from "./golden.ts";
-import { machineMarker } from "./machine.ts";
+import { machineMarker, type MachineShape } from "./machine.ts";
 import {
   countReferences,
   frozenIn,
@@ -183,7 +183,9 @@ export async function restoreSnapshot(
   return withSnapshot(places, wanted, async (found, frozen) => {
     crashPoint("restore.staged");
     const state = record.state === "stopped" ? "stopped" : "running";
-    const restored = { ...record, ...characterOf(found), standsOn: wanted, isHeld: false };
+    const character = characterOf(found);
+    const shape = notWidened(record.shape, character.shape);
+    const restored = { ...record, ...character, shape, standsOn: wanted, isHeld: false };
     writeRecord(layout, { ...restored, state: "restoring" });
     crashPoint("restore.intended");
     await machine.kill();
@@ -198,4 +200,13 @@ export async function restoreSnapshot(
     await removeUnusedLayers(places);
     return { ok: true, value: undefined };
   });
+}
+
+/**
+ * A machine goes on with the card that it was frozen with, which leads nowhere where the workspace has
+ * lost its network since.
+ */
+function notWidened(now: MachineShape, frozen: MachineShape): MachineShape {
+  const isCut = now.network !== "allow" && frozen.network === "allow";
+  return isCut ? { ...frozen, network: "cut" } : frozen;
 }

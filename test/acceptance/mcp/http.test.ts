@@ -1,55 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { request } from "node:http";
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { expect, test } from "vitest";
-import { makeSandbox, type Sandbox } from "../../support/cli.ts";
-import { startProgram, type LiveProgram } from "../../support/live-program.ts";
+import { makeSandbox } from "../../support/cli.ts";
+import { connectHttp, serveHttp } from "../../support/http-mcp.ts";
 import { becomes } from "./driver.ts";
-
-interface Served {
-  readonly program: LiveProgram;
-  readonly url: URL;
-}
-
-async function serve(
-  sandbox: Sandbox,
-  args: readonly string[] = [],
-  env: Readonly<Record<string, string>> = {},
-): Promise<Served> {
-  const program = startProgram(sandbox, ["mcp", "--kind", "local", "--http", "0", ...args], env);
-  await becomes(async () => expect(program.printed.stderr).toMatch(/serving at \S+\n/));
-  const [, address = ""] = /serving at (\S+)\n/.exec(program.printed.stderr) ?? [];
-  return { program, url: new URL(address) };
-}
-
-interface Connection extends AsyncDisposable {
-  readonly client: Client;
-  call(
-    name: string,
-    input: object,
-    signal?: AbortSignal,
-  ): Promise<Awaited<ReturnType<Client["callTool"]>>>;
-}
-
-type Era = "legacy" | "modern";
-
-async function connect(url: URL, token: string, era: Era = "legacy"): Promise<Connection> {
-  const requestInit = { headers: { Authorization: `Bearer ${token}` } };
-  const transport = new StreamableHTTPClientTransport(url, { requestInit });
-  const options = era === "modern" ? { versionNegotiation: { mode: "auto" as const } } : {};
-  const client = new Client({ name: `http-${era}`, version: "1.0.0" }, options);
-  await client.connect(transport);
-  return {
-    client,
-    call: (name, input, signal) =>
-      client.callTool({ name, arguments: { ...input } }, signal === undefined ? {} : { signal }),
-    [Symbol.asyncDispose]: async () => {
-      if (era === "legacy") await transport.terminateSession();
-      await client.close();
-    },
-  };
-}
 
 const TOKENS = ["first-token-0123456789abcdef", "second-token-0123456789abcdef"] as const;
 
@@ -70,10 +25,10 @@ test.each(["legacy", "modern"] as const)(
   "a client of the %s protocol works over HTTP",
   async (era) => {
     await using sandbox = await makeSandbox();
-    const { program, url } = await serve(sandbox);
+    const { program, url } = await serveHttp(sandbox);
     await using _ended = program;
     const token = readFileSync(join(sandbox.home, "mcp-token"), "utf8").trim();
-    await using mcp = await connect(url, token, era);
+    await using mcp = await connectHttp(url, token, era);
     const version = mcp.client.getNegotiatedProtocolVersion() ?? "";
     expect(version >= "2026" ? "modern" : "legacy").toBe(era);
     expect((await mcp.client.listTools()).tools.length).toBeGreaterThan(25);
@@ -87,10 +42,10 @@ test.each(["legacy", "modern"] as const)(
 
 test("cancelling over HTTP ends the whole process tree", async () => {
   await using sandbox = await makeSandbox();
-  const { program, url } = await serve(sandbox, [], { MYCELIUM_MCP_TOKEN: TOKENS[0] });
+  const { program, url } = await serveHttp(sandbox, [], { MYCELIUM_MCP_TOKEN: TOKENS[0] });
   await using _ended = program;
   for (const era of ["legacy", "modern"] as const) {
-    await using mcp = await connect(url, TOKENS[0], era);
+    await using mcp = await connectHttp(url, TOKENS[0], era);
     const on = { workspace_id: `cancel-${era}` };
     await mcp.call("workspace_create", { name: on.workspace_id });
     const cancelled = new AbortController();
@@ -113,15 +68,15 @@ test("each token is a client of its own, and no other's workspace is touched", a
   await using sandbox = await makeSandbox();
   const file = join(sandbox.repository.folder, "tokens");
   await sandbox.repository.write("../tokens", `# clients\n${TOKENS.join("\n")}\n`);
-  const { program, url } = await serve(sandbox, ["--token-file", file]);
+  const { program, url } = await serveHttp(sandbox, ["--token-file", file]);
   await using _ended = program;
-  await using one = await connect(url, TOKENS[0], "modern");
-  await using two = await connect(url, TOKENS[1], "modern");
+  await using one = await connectHttp(url, TOKENS[0], "modern");
+  await using two = await connectHttp(url, TOKENS[1], "modern");
   await one.call("workspace_create", { name: "ones" });
   const touched = await two.call("exec", { workspace_id: "ones", command: "true" });
   expect(touched).toMatchObject({ isError: true });
   // Who comes again with the same token is the same.
-  await using again = await connect(url, TOKENS[0], "modern");
+  await using again = await connectHttp(url, TOKENS[0], "modern");
   expect((await again.call("exec", { workspace_id: "ones", command: "true" })).isError).not.toBe(
     true,
   );
@@ -129,7 +84,7 @@ test("each token is a client of its own, and no other's workspace is touched", a
 
 test("without its token, by another name or for a web page, nothing is answered", async () => {
   await using sandbox = await makeSandbox();
-  const { program, url } = await serve(sandbox, [], { MYCELIUM_MCP_TOKEN: TOKENS[0] });
+  const { program, url } = await serveHttp(sandbox, [], { MYCELIUM_MCP_TOKEN: TOKENS[0] });
   await using _ended = program;
   const json = {
     "Content-Type": "application/json",
@@ -146,7 +101,7 @@ test("without its token, by another name or for a web page, nothing is answered"
   expect(await ask(url, { ...authorized, "mcp-session-id": "no-such-session" })).toBe(404);
   expect(await ask(url, authorized)).toBe(400);
   expect((await fetch(new URL("/health", url))).status).toBe(200);
-  await using mcp = await connect(url, TOKENS[0]);
+  await using mcp = await connectHttp(url, TOKENS[0]);
   expect((await mcp.client.listTools()).tools.length).toBeGreaterThan(25);
 });
 
@@ -162,14 +117,14 @@ test("a public address without a token is refused, and a weak token anywhere", a
 test("the token that was made up is the owner's to read, and stays", async () => {
   await using sandbox = await makeSandbox();
   const path = join(sandbox.home, "mcp-token");
-  const first = await serve(sandbox);
+  const first = await serveHttp(sandbox);
   const token = readFileSync(path, "utf8");
   expect(token).toMatch(/^[0-9a-f]{64}\n$/);
   expect(statSync(path).mode & 0o777).toBe(0o600);
   first.program.kill("SIGTERM");
   expect(await first.program.ended).toMatchObject({ code: 143 });
   expect(first.program.printed.stderr).not.toContain(token.trim());
-  const second = await serve(sandbox);
+  const second = await serveHttp(sandbox);
   await using _ended = second.program;
   expect(readFileSync(path, "utf8")).toBe(token);
 });

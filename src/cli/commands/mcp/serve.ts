@@ -5,6 +5,7 @@ export interface McpOptions {
   readonly kind?: "local" | "sandbox" | "docker" | "vm";
   readonly http?: number;
   readonly host?: string;
+  readonly allowHost?: readonly string[];
   readonly tokenFile?: string;
 }
 
@@ -25,11 +26,11 @@ export async function serveMcp(session: Session, options: McpOptions): Promise<n
   return 0;
 }
 
-type HttpBase = Omit<HttpRequest, "host" | "port" | "tokens" | "onListening">;
+type HttpBase = Omit<HttpRequest, "host" | "names" | "port" | "tokens" | "onListening">;
 
 async function serveHttp(
   { context, terminal }: Session,
-  { http: port = 0, host = "127.0.0.1", tokenFile: file }: McpOptions,
+  { http: port = 0, host = "127.0.0.1", allowHost: names = [], tokenFile: file }: McpOptions,
   request: HttpBase,
 ): Promise<number> {
   const { isLoopback, serveOnHttp } = await import("../../../mcp/serve-http.ts");
@@ -45,6 +46,6 @@ async function serveHttp(
     terminal.stderr.write(`mycelium: serving at ${url}\n`);
     if (madeAt !== null) terminal.stderr.write(`mycelium: the token is in ${madeAt}\n`);
   };
-  await serveOnHttp({ ...request, host, port, tokens, onListening });
+  await serveOnHttp({ ...request, host, names, port, tokens, onListening });
   return 0;
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Refusal } from "../../../domain/failure.ts";
+import type { LastingWorkspace } from "../../../workspaces/lasting-workspace.ts";
 import { unwrap } from "../../kept-at-hand.ts";
 import { ownedWorkspace } from "../../owned-workspace.ts";
 import { defineTool, workspaceId } from "./shapes.ts";
@@ -60,7 +61,9 @@ export const toolPortForward = defineTool({
 
 export const toolNetworkPolicy = defineTool({
   name: "network_policy",
-  summary: "Show what of the network a workspace reaches, or ask for another policy",
+  summary:
+    "Show what of the network a workspace reaches, or change it from its next start on: stopped " +
+    "sandbox and vm workspaces can",
   does: "changes",
   input: z.strictObject({
     workspace_id: workspaceId,
@@ -87,13 +90,6 @@ export const toolNetworkPolicy = defineTool({
       allowed_ports: ports.map(({ guestPort }) => guestPort),
     };
     const { allow_internet: internet, allow_inter_vm: interVm, allowed_ports: allowed } = input;
-    if (internet !== undefined && internet !== now.allow_internet) {
-      throw new Refusal(
-        "workspace-unsupported",
-        `a ${kind} workspace keeps the network that it was made with`,
-        { hint: FORK_HINT(kind), details: { workspace_id: id, kind } },
-      );
-    }
     if (interVm !== undefined && interVm !== now.allow_inter_vm) {
       const message =
         kind === "local"
@@ -107,14 +103,29 @@ export const toolNetworkPolicy = defineTool({
         hint: "port_forward opens and closes them, on every kind",
       });
     }
-    return { workspace_id: id, kind, ...now };
+    if (internet === undefined || internet === now.allow_internet) {
+      return { workspace_id: id, kind, ...now };
+    }
+    await changeNetwork(workspace, internet);
+    return { workspace_id: id, kind, ...now, allow_internet: internet };
   },
 });
 
-const FORK_HINT = (kind: string): string =>
-  kind === "local"
-    ? "sandbox, docker and vm workspaces can be made with allow_internet false"
-    : "fork a snapshot of it with the other allow_internet";
+async function changeNetwork(workspace: LastingWorkspace, internet: boolean): Promise<void> {
+  const { id, kind } = workspace;
+  if (workspace.setNetwork !== undefined) {
+    unwrap(await workspace.setNetwork(internet ? "allow" : "none"));
+    return;
+  }
+  const message = `a ${kind} workspace keeps the network that it was made with`;
+  const others = "sandbox and vm workspaces can change it while they are stopped";
+  const hint =
+    kind === "local"
+      ? `sandbox, docker and vm workspaces can be made with allow_internet false, and ${others}`
+      : `fork a snapshot of it with the other allow_internet; ${others}`;
+  const details = { workspace_id: id, kind };
+  throw new Refusal("workspace-unsupported", message, { hint, details });
+}
 
 function isSame(one: readonly number[], other: readonly number[]): boolean {
   const wanted = new Set(one);

@@ -1,10 +1,11 @@
 import { expect } from "vitest";
 import { freePort } from "../../../support/free-port.ts";
-import { becomes, type Stage, type Steps } from "../driver.ts";
+import { becomes, sh, type Stage, type Steps } from "../driver.ts";
 
 export async function network(stage: Stage, { step, phase }: Steps): Promise<void> {
   const { mcp, primary, kind } = stage;
   const on = { workspace_id: primary };
+  const isChangeable = kind === "sandbox" || kind === "vm";
   phase("4 network");
   await step("network_policy shows what is reached", async () => {
     const policy = await mcp.done("network_policy", on);
@@ -12,8 +13,32 @@ export async function network(stage: Stage, { step, phase }: Steps): Promise<voi
   });
   await step("another policy is refused by name, with who can", async () => {
     const said = await mcp.refused("network_policy", { ...on, allow_internet: false });
-    expect(said).toContain(`a ${kind} workspace keeps the network that it was made with`);
-    expect(said).toMatch(/allow_internet/);
+    if (isChangeable) {
+      expect(said).toContain(
+        `a running ${kind} workspace keeps the network that it was started with`,
+      );
+      expect(said).toContain("Next: stop it");
+    } else {
+      expect(said).toContain(`a ${kind} workspace keeps the network that it was made with`);
+      expect(said).toContain("sandbox and vm workspaces can change it while they are stopped");
+    }
+    expect(await mcp.done("network_policy", on)).toMatchObject({ allow_internet: true });
+  });
+  await step("a stopped workspace's policy changes where its kind can, and is kept", async () => {
+    const quiet = { workspace_id: "quiet" };
+    await mcp.done("workspace_create", { name: "quiet" });
+    await mcp.done("workspace_stop", quiet);
+    const none = { ...quiet, allow_internet: false };
+    if (!isChangeable) {
+      expect(await mcp.refused("network_policy", none)).toContain("sandbox and vm workspaces can");
+    } else {
+      expect(await mcp.done("network_policy", none)).toMatchObject({ allow_internet: false });
+      expect(await mcp.done("workspace_start", quiet)).toMatchObject({ state: "running" });
+      expect(await mcp.done("network_policy", quiet)).toMatchObject({ allow_internet: false });
+      const devices = await sh(mcp, "quiet", "tail -n +3 /proc/net/dev | cut -d: -f1");
+      expect(devices.trim()).toBe("lo");
+    }
+    await mcp.done("workspace_destroy", quiet);
   });
   await step("a policy that holds already is no change", async () => {
     const policy = await mcp.done("network_policy", { ...on, allow_internet: true });
