@@ -41,6 +41,8 @@ const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? BY_DEFAULT).split(",") as re
 describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
     await using sandbox = await makeSandbox();
+    // Containers are made of an image: of this machine's own files, once and then found again.
+    if (kind === "docker") await sandbox.json(["image", "build", "--from", "host"]);
     await using mcp = await connectMcp(sandbox, { args: ["--kind", kind] });
     const isLocal = kind === "local";
     const stage: Stage = {
