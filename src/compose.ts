@@ -128,7 +128,7 @@ function vmOf({ home, cache }: Environment): LastingProvider {
 function dockerOf(environment: Environment): LastingProvider {
   return createDockerProvider({
     root: join(environment.home, "docker"),
-    address: readEngineAddress(environment.lookup("DOCKER_HOST")),
+    address: () => readEngineAddress(environment.lookup("DOCKER_HOST")),
     image: DEFAULT_IMAGE,
     gitEnvironment: { PATH: environment.path },
   });

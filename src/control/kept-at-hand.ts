@@ -6,9 +6,14 @@ import { Refusal, type Result } from "../domain/failure.ts";
 import { systemClock } from "../lib/clock.ts";
 import { openRoomBook, type RoomBook } from "../sessions/room-book.ts";
 import { openSessionBook, type SessionBook } from "../sessions/session-book.ts";
-import { openLedger, type KeptLedger } from "../workspaces/kept-ledger.ts";
+import { openLedger, type KeptEntry, type KeptLedger } from "../workspaces/kept-ledger.ts";
 import { findKept } from "../workspaces/kept-workspaces.ts";
-import type { LastingProvider, LastingWorkspace } from "../workspaces/lasting-workspace.ts";
+import type { KindsThatAnswer } from "../workspaces/kinds-that-answer.ts";
+import type {
+  LastingProvider,
+  LastingWorkspace,
+  WorkspaceInfo,
+} from "../workspaces/lasting-workspace.ts";
 import { WORKSPACE_KINDS } from "../workspaces/workspace.ts";
 import { isWorkspaceName, NAME_RULE } from "../workspaces/workspace-name.ts";
 import { armCrashPointOf } from "./crash-at.ts";
@@ -95,6 +100,27 @@ export function providerOf({ providers }: KeptAtHand, kind: string): LastingProv
   throw new Refusal("workspace-unavailable", `there are no ${kind} workspaces in this version`, {
     hint: `there are ${[...providers.keys()].join(", ")}`,
   });
+}
+
+/** Kinds that cannot be asked now; left out where all could be. */
+export const unavailableSchema = z
+  .array(z.strictObject({ kind: z.string(), message: z.string(), hint: z.string().nullable() }))
+  .optional();
+
+/** What a workspace of the book is: `null` where it is only half made. */
+export type Looked = WorkspaceInfo | "unavailable" | null;
+
+/** Looks at workspaces of the book one after the other, each as its kind knows it. */
+export async function lookAt(
+  { providers, env }: KeptAtHand,
+  answering: KindsThatAnswer,
+  { id, kind }: Pick<KeptEntry, "id" | "kind">,
+): Promise<Looked> {
+  const looked = await answering.ask(kind, async () => {
+    const found = await providers.get(kind)?.find({ id, env });
+    return found ? found.info() : null;
+  });
+  return looked.ok ? looked.value : "unavailable";
 }
 
 /** The kind of what stands in the book under a name or a snapshot's id. */

@@ -9,7 +9,7 @@ import type {
   LastingWorkspace,
   Snapshot,
 } from "./lasting-workspace.ts";
-import { failureWith } from "./workspace-failure.ts";
+import { failureWith, isUnsettled } from "./workspace-failure.ts";
 import { snapshotId } from "./workspace-name.ts";
 
 /** What every change of what is kept needs: the kind's provider, and the book about all kinds. */
@@ -119,9 +119,13 @@ export function missingWorkspace(id: string, entry: KeptEntry | null): Result<ne
   });
 }
 
+/** As if its maker had been killed: the next sweep finds out what there is of it. */
+const NOBODY = { pid: process.pid, identity: null } as const;
+
 function settle<T>(ledger: KeptLedger, entry: KeptEntry, made: Result<T>): Result<T> {
   crashPoint("kept.made");
   if (made.ok) ledger.write({ ...entry, state: "ready" });
+  else if (isUnsettled(made.failure)) ledger.write({ ...entry, maker: NOBODY });
   else ledger.forget(entry.id);
   return made;
 }

@@ -12,6 +12,7 @@ import {
 } from "./kept-ledger.ts";
 import { deleteKeptSnapshot, destroyKept } from "./kept-workspaces.ts";
 import type { LastingProvider } from "./lasting-workspace.ts";
+import { unavailableText } from "./kinds-that-answer.ts";
 import { rescueWork } from "./rescue.ts";
 import { failureWith } from "./workspace-failure.ts";
 import { isWorkspaceName } from "./workspace-name.ts";
@@ -60,11 +61,15 @@ export async function sweepKept(request: SweepRequest): Promise<SweepReport> {
   const removed: Swept[] = [];
   const failed: { id: string; message: string }[] = [];
   const waiting: { id: string; since: string }[] = [];
+  const away = new Set<string>();
   for (const provider of request.providers) {
     const adopted = await adoptUnknown(request, provider);
-    if (!adopted.ok) failed.push({ id: provider.kind, message: adopted.failure.message });
+    if (adopted.ok) continue;
+    away.add(provider.kind);
+    failed.push({ id: provider.kind, message: unavailableText(adopted.failure) });
   }
   for (const entry of request.ledger.list()) {
+    if (away.has(entry.kind)) continue;
     const why = reasonToRemove(request, entry);
     if (why === "waiting") waiting.push({ id: entry.id, since: entry.unownedSince ?? "" });
     if (why === null || why === "waiting") continue;

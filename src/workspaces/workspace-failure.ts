@@ -23,6 +23,17 @@ export function codeOf(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+const UNSETTLED = "unsettled";
+
+/** What nobody could find out the end of: it may have left something, which the sweep takes away. */
+export function asUnsettled(failure: Failure): Failure {
+  return { ...failure, details: { ...failure.details, reason: UNSETTLED } };
+}
+
+export function isUnsettled({ details }: Failure): boolean {
+  return details["reason"] === UNSETTLED;
+}
+
 /** A failure that is told apart by its code, such as `workspace-stopped`. */
 export function failureWith(
   code: FailureCode,

@@ -15,7 +15,8 @@ export interface DockerRig extends LastingRig {
   readonly root: string;
 }
 
-const ADDRESS = { socketPath: "/var/run/docker.sock" } as const;
+export const DOCKER_SOCKET = "/var/run/docker.sock";
+const ADDRESS = { socketPath: DOCKER_SOCKET } as const;
 const BUILD_TIMEOUT_MS = 300_000;
 
 export const engine = openEngine(ADDRESS);
@@ -48,11 +49,12 @@ async function makeImage(): Promise<string> {
 /** Containers of a home of their own, in a temporary folder. */
 export async function dockerRig(
   limits: NonNullable<DockerProviderOptions["limits"]> = {},
+  address: DockerProviderOptions["address"] = ADDRESS,
 ): Promise<DockerRig> {
   const folder = await temporaryFolder();
   const root = join(folder.path, "docker");
   const gitEnvironment = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
-  const options = { root, address: ADDRESS, image: await dockerImage(), gitEnvironment, limits };
+  const options = { root, address, image: await dockerImage(), gitEnvironment, limits };
   const provider = createDockerProvider(options);
   return {
     root,

@@ -13,8 +13,14 @@ import { temporaryFolder } from "./temporary-folder.ts";
 export interface PrivateEngine extends AsyncDisposable {
   readonly provider: LastingProvider;
   readonly engine: Engine;
+  readonly socketPath: string;
+  /** Where its provider keeps what it knows of workspaces. */
+  readonly home: string;
+  readonly image: string;
   /** Asks it to end, with all that runs in it, and waits until it is gone. */
   end(): Promise<void>;
+  /** Kills it at once, as a crash does, and waits until it is gone; its containers may go on. */
+  kill(): Promise<void>;
   start(): Promise<void>;
 }
 
@@ -39,14 +45,15 @@ export async function privateEngine(diskMegabytes: number): Promise<PrivateEngin
     running = startEngine(at, keeper.pid ?? 0);
     await answering(engine, at("engine.log"));
   };
-  const end = async (): Promise<void> => {
+  const endBy = async (signal: "SIGTERM" | "SIGKILL"): Promise<void> => {
     const ended = running;
     running = null;
     if (ended === null || ended.exitCode !== null || ended.signalCode !== null) return;
     const closed = new Promise((resolve) => ended.once("close", resolve));
-    ended.kill("SIGTERM");
+    ended.kill(signal);
     await closed;
   };
+  const end = (): Promise<void> => endBy("SIGTERM");
 
   await start();
   const tools = { path: PATH, timeoutMs: BUILD_TIMEOUT_MS };
@@ -56,8 +63,12 @@ export async function privateEngine(diskMegabytes: number): Promise<PrivateEngin
   return {
     provider,
     engine,
+    socketPath: address.socketPath,
+    home: at("home"),
+    image,
     start,
     end,
+    kill: () => endBy("SIGKILL"),
     [Symbol.asyncDispose]: async () => {
       if (running === null) await start();
       for (const id of await provider.list()) await provider.remove(id);

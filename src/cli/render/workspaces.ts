@@ -12,7 +12,10 @@ import { plainLine, plainText } from "./terminal-text.ts";
 const NOTHING = "-";
 
 export function renderWorkspaces(
-  { workspaces }: { readonly workspaces: readonly ShownWorkspace[] },
+  {
+    workspaces,
+    unavailable,
+  }: { readonly workspaces: readonly ShownWorkspace[]; readonly unavailable?: Unavailable },
   style: Style,
 ): string {
   if (workspaces.length === 0)
@@ -26,7 +29,21 @@ export function renderWorkspaces(
     forked_from ?? NOTHING,
     owner,
   ]);
-  return renderTable(head, rows, style.dim).join("\n");
+  return [...renderTable(head, rows, style.dim), ...renderUnavailable(unavailable, style)].join(
+    "\n",
+  );
+}
+
+type Unavailable =
+  | readonly { readonly kind: string; readonly message: string; readonly hint: string | null }[]
+  | undefined;
+
+/** What is missing in a list, and what to do about it. */
+function renderUnavailable(unavailable: Unavailable, style: Style): readonly string[] {
+  return (unavailable ?? []).map(({ kind, message, hint }) => {
+    const next = hint === null ? "" : `\n  ${style.bold("Next:")} ${plainLine(hint)}`;
+    return `${style.bold(kind)} is ${style.red("unavailable")}: ${plainLine(message)}${next}`;
+  });
 }
 
 export function renderWorkspace(workspace: ShownWorkspace, style: Style): string {
@@ -81,10 +98,14 @@ export function renderTransfer({
 }
 
 export function renderSnapshots(
-  { snapshots }: { readonly snapshots: readonly ShownSnapshot[] },
+  {
+    snapshots,
+    unavailable,
+  }: { readonly snapshots: readonly ShownSnapshot[]; readonly unavailable?: Unavailable },
   style: Style,
 ): string {
-  if (snapshots.length === 0) return "There are no snapshots.";
+  const missing = renderUnavailable(unavailable, style);
+  if (snapshots.length === 0) return ["There are no snapshots.", ...missing].join("\n");
   const head = ["SNAPSHOT", "KIND", "PARENT", "CREATED", "LIVE", "REFERENCES"];
   const rows = snapshots.map(({ id, kind, parent, created_at, live, references }) => [
     id,
@@ -94,7 +115,7 @@ export function renderSnapshots(
     live ? "yes" : "no",
     String(references),
   ]);
-  return renderTable(head, rows, style.dim).join("\n");
+  return [...renderTable(head, rows, style.dim), ...missing].join("\n");
 }
 
 export function renderForks(

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Refusal, type Failure } from "../../domain/failure.ts";
 import { deleteKeptSnapshot, forkKept, snapshotKept } from "../../workspaces/kept-workspaces.ts";
+import { kindsThatAnswer } from "../../workspaces/kinds-that-answer.ts";
 import type { Snapshot } from "../../workspaces/lasting-workspace.ts";
 import { prepareGolden } from "../../workspaces/prepare.ts";
 import {
@@ -16,6 +17,7 @@ import {
   providerOf,
   secondsSchema,
   snapshotIdSchema,
+  unavailableSchema,
   unwrap,
   variablesSchema,
   workspaceAtHand,
@@ -54,16 +56,18 @@ export const listSnapshots = defineOperation({
   name: "snapshot.list",
   summary: "List snapshots, of one workspace or of all",
   input: z.strictObject({ name: nameSchema.optional() }),
-  output: z.strictObject({ snapshots: z.array(snapshotSchema) }),
+  output: z.strictObject({ snapshots: z.array(snapshotSchema), unavailable: unavailableSchema }),
   run: async (context, { name }) => {
+    const answering = kindsThatAnswer();
     const snapshots: ShownSnapshot[] = [];
     for (const provider of openKept(context).providers.values()) {
-      for (const snapshot of await provider.listSnapshots()) {
+      const its = await answering.ask(provider.kind, () => provider.listSnapshots());
+      for (const snapshot of its.ok ? its.value : []) {
         const isWanted = name === undefined || snapshot.workspace === name;
         if (isWanted) snapshots.push(shown(snapshot, provider.kind));
       }
     }
-    return { snapshots };
+    return { snapshots, unavailable: answering.unavailable() };
   },
 });
 

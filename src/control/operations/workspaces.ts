@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { ownerProcess, ownerText } from "../../workspaces/kept-ledger.ts";
 import { createKept, destroyKept } from "../../workspaces/kept-workspaces.ts";
+import { kindsThatAnswer } from "../../workspaces/kinds-that-answer.ts";
 import type { WorkspaceInfo } from "../../workspaces/lasting-workspace.ts";
 import { sweepKept } from "../../workspaces/sweep.ts";
 import {
@@ -9,6 +10,7 @@ import {
   kindSchema,
   limitsOf,
   limitsSchema,
+  lookAt,
   nameSchema,
   networkSchema,
   newNameSchema,
@@ -16,6 +18,7 @@ import {
   openKept,
   providerOf,
   secondsSchema,
+  unavailableSchema,
   unwrap,
   variablesSchema,
   workspaceAtHand,
@@ -28,8 +31,8 @@ const portSchema = z.int().min(1).max(65_535);
 const infoSchema = z.strictObject({
   name: z.string(),
   kind: z.string(),
-  /** What is `half-made` is for `sweep` and `destroy`. */
-  state: z.enum(["running", "stopped", "broken", "half-made"]),
+  /** What is `half-made` is for `sweep` and `destroy`; a kind that is `unavailable` says why. */
+  state: z.enum(["running", "stopped", "broken", "half-made", "unavailable"]),
   hostname: z.string().nullable(),
   created_at: z.string().nullable(),
   network: networkSchema.nullable(),
@@ -76,17 +79,20 @@ export const listWorkspaces = defineOperation({
   name: "workspace.list",
   summary: "List the workspaces that are kept",
   input: z.strictObject({ kind: kindSchema.optional() }),
-  output: z.strictObject({ workspaces: z.array(infoSchema) }),
+  output: z.strictObject({ workspaces: z.array(infoSchema), unavailable: unavailableSchema }),
   run: async (context, { kind }) => {
-    const { ledger, providers, env } = openKept(context);
+    const kept = openKept(context);
+    const answering = kindsThatAnswer();
     const workspaces: ShownWorkspace[] = [];
-    for (const { id, what, kind: its, owner } of ledger.list()) {
+    for (const { id, what, kind: its, owner } of kept.ledger.list()) {
       if (what === "snapshot" || (kind !== undefined && kind !== its)) continue;
-      const found = await providers.get(its)?.find({ id, env });
+      const looked = await lookAt(kept, answering, { id, kind: its });
       const who = ownerText(owner);
-      workspaces.push(found ? shown(await found.info(), who) : halfMade(id, its, who));
+      const isThere = looked !== null && looked !== "unavailable";
+      workspaces.push(isThere ? shown(looked, who) : unseen(id, its, who, looked ?? "half-made"));
     }
-    return { workspaces: workspaces.toSorted((one, other) => (one.name < other.name ? -1 : 1)) };
+    workspaces.sort((one, other) => (one.name < other.name ? -1 : 1));
+    return { workspaces, unavailable: answering.unavailable() };
   },
 });
 
@@ -106,11 +112,17 @@ function shown(info: WorkspaceInfo, owner: string): ShownWorkspace {
   };
 }
 
-function halfMade(name: string, kind: string, owner: string): ShownWorkspace {
+/** What only the book knows. */
+function unseen(
+  name: string,
+  kind: string,
+  owner: string,
+  state: "half-made" | "unavailable",
+): ShownWorkspace {
   return {
     name,
     kind,
-    state: "half-made",
+    state,
     hostname: null,
     created_at: null,
     network: null,

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { ContainerCreateOptions } from "dockerode";
 import type { WorkspaceRecord } from "./record.ts";
 import { READY } from "./guest-agent.ts";
@@ -42,14 +42,18 @@ const AGENTS_CAPABILITIES = ["CHOWN", "KILL", "SETGID", "SETUID"];
 export function containerOptions(
   record: WorkspaceRecord,
   place: { readonly home: string; readonly name: string },
-): ContainerCreateOptions {
+): ContainerCreateOptions & { readonly name: string } {
   const memory = (record.limits.memoryMb ?? DEFAULT_LIMITS.memoryMb) * MEGABYTE;
   const { cpus } = record.limits;
   return {
     name: place.name,
     Image: record.image,
     Hostname: record.hostname,
-    Labels: { [LABELS.home]: place.home, [LABELS.workspace]: record.id },
+    Labels: {
+      [LABELS.home]: place.home,
+      [LABELS.workspace]: record.id,
+      [LABELS.mark]: randomUUID(),
+    },
     Entrypoint: ["perl", "-e", FIRST_PROCESS, randomBytes(16).toString("hex")],
     Cmd: [],
     User: "0:0",

@@ -1,10 +1,16 @@
+import { randomUUID } from "node:crypto";
 import { Refusal, type Result } from "../../domain/failure.ts";
 import { systemClock } from "../../lib/clock.ts";
-import type { ExecRequest, ExecResult, Workspace } from "../workspace.ts";
+import type { ExecEnding, ExecOutput, ExecRequest, ExecResult, Workspace } from "../workspace.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { collectBundle } from "./collect.ts";
 import { makeExecTails, outputOf, unstartable } from "./exec-output.ts";
-import { GuestLost, GuestRefusal, type GuestCommand } from "./guest-connection.ts";
+import {
+  GuestLost,
+  GuestRefusal,
+  type GuestCommand,
+  type RecalledEnding,
+} from "./guest-connection.ts";
 import type { GuestPool } from "./guest-pool.ts";
 import { GUEST } from "./layout.ts";
 
@@ -95,8 +101,10 @@ export class DockerWorkspace implements Workspace {
     const tails = makeExecTails(request.outputBytesMax ?? this.means.limits.outputBytesMax);
     const signals = [this.#destroyed.signal, ...(request.signal ? [request.signal] : [])];
     const signal = AbortSignal.any(signals);
+    const note = `${NOTES}/${randomUUID()}`;
     const command: GuestCommand = {
       ...USER,
+      note,
       cwd: request.cwd ?? GUEST.repository,
       command:
         typeof request.command === "string" ? ["/bin/sh", "-c", request.command] : request.command,
@@ -114,10 +122,32 @@ export class DockerWorkspace implements Workspace {
         ? ({ kind: "aborted" } as const)
         : await this.means.pool.use((guest) => guest.run(command));
       const [stdout, stderr] = [outputOf(tails.stdout), outputOf(tails.stderr)];
-      return { ending, stdout, stderr, durationMs: duration() };
+      if (ending.kind !== "lost") return { ending, stdout, stderr, durationMs: duration() };
+      const recalled = await this.#recall(note);
+      return {
+        ending: recalled.ending,
+        stdout: withLost(stdout, recalled.stdoutBytes),
+        stderr: withLost(stderr, recalled.stderrBytes),
+        durationMs: duration(),
+      };
     } catch (error) {
       if (error instanceof Refusal) return unstartable(error.message, duration());
       throw error;
+    }
+  }
+
+  /**
+   * How a command ended whose answer was lost: what the container itself knows. Where that cannot be
+   * asked it was killed, with the container or by the agent that lost its caller.
+   */
+  async #recall(note: string): Promise<Recalled> {
+    try {
+      const { pool } = this.means;
+      const { ending, ...bytes } = await pool.useAfterLoss((guest) => guest.recall(note));
+      return { ending: ending.kind === "never" ? KILLED : ending, ...bytes };
+    } catch (error) {
+      if (!(error instanceof Refusal || error instanceof GuestLost)) throw error;
+      return { ending: KILLED, stdoutBytes: 0, stderrBytes: 0 };
     }
   }
 
@@ -131,6 +161,19 @@ export class DockerWorkspace implements Workspace {
       return workspaceFailure(`${path}: ${error.message}`, { details: { path, reason } });
     }
   }
+}
+
+type Recalled = Omit<RecalledEnding, "ending"> & { readonly ending: ExecEnding };
+
+/** The root's in each container: no command can write there. */
+const NOTES = "/var/lib/mycelium/endings";
+const KILLED: ExecEnding = { kind: "signalled", signal: "SIGKILL" };
+
+/** Output that was lost on its way counts as dropped. */
+function withLost(output: ExecOutput, totalBytes: number): ExecOutput {
+  const lost = Math.max(0, totalBytes - output.totalBytes);
+  const { text, droppedBytes } = output;
+  return { text, totalBytes: output.totalBytes + lost, droppedBytes: droppedBytes + lost };
 }
 
 export const USER = {

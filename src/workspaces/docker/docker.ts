@@ -6,13 +6,16 @@ import { crashPoint } from "../../lib/crash-point.ts";
 import { mapLimited } from "../../lib/map-limited.ts";
 import type { LastingProvider, LastingWorkspace } from "../lasting-workspace.ts";
 import { isWorkspaceId } from "../local-layout.ts";
+import { closePortsOf } from "../ports/open-ports.ts";
 import { codeOf } from "../workspace-failure.ts";
 import { commandEnvironment } from "./docker-workspace.ts";
-import { openEngine, type EngineAddress } from "./engine.ts";
+import type { EngineAddress, EngineLimits } from "./engine-asking.ts";
+import { openEngine } from "./engine.ts";
 import { openGuestPool, type GuestPool } from "./guest-pool.ts";
-import { LastingDockerWorkspace, mendRestore, notRunning } from "./lasting-docker-workspace.ts";
+import { LastingDockerWorkspace, mendRestore } from "./lasting-docker-workspace.ts";
 import { containerName, LABELS } from "./layout.ts";
 import { makeWorkspace, type Making } from "./make-workspace.ts";
+import { notRunning } from "./not-running.ts";
 import { exists, readRecord, writeRecord } from "./record.ts";
 import { openSeedBundles } from "./seed-bundle.ts";
 import { folderOf, orFailure, type DockerProviderLimits, type Shop } from "./shop.ts";
@@ -21,12 +24,14 @@ import { deleteSnapshot, findSnapshot, listSnapshots } from "./snapshots.ts";
 export interface DockerProviderOptions {
   /** Holds records, bundles and the seeds' packs; made where it is missing. */
   readonly root: string;
-  readonly address: EngineAddress;
+  /** Asked for when it is needed: one that cannot be read is no trouble of other kinds. */
+  readonly address: EngineAddress | (() => EngineAddress);
   /** Where nobody names another. */
   readonly image: string;
   /** For Mycelium's own git: `PATH` is what counts. */
   readonly gitEnvironment: Readonly<Record<string, string>>;
   readonly limits?: Partial<DockerProviderLimits>;
+  readonly engineLimits?: Partial<EngineLimits>;
 }
 
 const GIGABYTE = 1024 * 1024 * 1024;
@@ -98,7 +103,9 @@ export function createDockerProvider(options: DockerProviderOptions): LastingPro
 
 function shopOf(options: DockerProviderOptions): () => Shop {
   const limits = { ...LIMITS, ...options.limits };
-  const engine = openEngine(options.address);
+  const { address } = options;
+  const addressOf = typeof address === "function" ? address : () => address;
+  const engine = openEngine(addressOf, options.engineLimits);
   const seeds = openSeedBundles({
     folder: join(options.root, "seeds"),
     env: options.gitEnvironment,
@@ -108,13 +115,13 @@ function shopOf(options: DockerProviderOptions): () => Shop {
   const { root, image } = options;
   return () => {
     const home = exists(root) ? realpathSync(root) : resolve(root);
-    return { engine, home, image, limits, seeds };
+    return { engine, address: addressOf, home, image, limits, seeds };
   };
 }
 
 function openPool(id: string, shop: Shop): GuestPool {
   return openGuestPool(shop.engine, containerName(shop.home, id), () =>
-    readRecord(folderOf(shop, id))?.wanted === "stopped" ? notRunning() : null,
+    readRecord(folderOf(shop, id))?.wanted === "stopped" ? notRunning(id) : null,
   );
 }
 
@@ -177,6 +184,7 @@ async function listIds(shop: Shop): Promise<readonly string[]> {
 async function removeWorkspace(id: string, shop: Shop): Promise<void> {
   await markRemoving(id, shop);
   crashPoint("workspace.removing");
+  await closePortsOf(folderOf(shop, id));
   await shop.engine.removeContainer(containerName(shop.home, id));
   crashPoint("workspace.emptied");
   await rm(folderOf(shop, id), { recursive: true, force: true });
@@ -199,6 +207,7 @@ async function markRemoving(id: string, shop: Shop): Promise<void> {
  */
 async function endLeftovers(id: string, shop: Shop): Promise<number> {
   const container = containerName(shop.home, id);
+  await closePortsOf(folderOf(shop, id));
   const state = await shop.engine.inspectContainer(container);
   if (state === null || !state.running) return 0;
   const pool = openGuestPool(shop.engine, container);

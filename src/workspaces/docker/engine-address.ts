@@ -1,5 +1,5 @@
 import { Refusal } from "../../domain/failure.ts";
-import type { EngineAddress } from "./engine.ts";
+import type { EngineAddress } from "./engine-asking.ts";
 
 const DEFAULT_SOCKET = "/var/run/docker.sock";
 const DEFAULT_PORT = 2375;

@@ -1,17 +1,21 @@
 import type { Socket } from "node:net";
-import type Docker from "dockerode";
 import type { ContainerCreateOptions } from "dockerode";
+import { Refusal } from "../../domain/failure.ts";
+import { systemClock } from "../../lib/clock.ts";
+import {
+  askFacts,
+  ENGINE_LIMITS,
+  openAsking,
+  tolerating,
+  type Asking,
+  type EngineAddress,
+  type EngineLimits,
+} from "./engine-asking.ts";
 import { engineReader } from "./frames.ts";
-import { withDeadline } from "../../lib/deadline.ts";
-import { Refusal, type FailureCode } from "../../domain/failure.ts";
-
-/** Where the engine listens: a socket's path or an address. */
-export type EngineAddress =
-  | { readonly socketPath: string }
-  | { readonly host: string; readonly port: number };
 
 export interface ContainerState {
   readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
   readonly running: boolean;
   /** Ended by the kernel because the memory was used up. */
   readonly outOfMemory: boolean;
@@ -35,9 +39,13 @@ export interface EngineFacts {
  * What Mycelium asks of Docker Engine. Every trouble is a `Refusal`: `workspace-unavailable` where
  * the engine does not answer, `workspace-missing` and `workspace-exists` where a container is not
  * there or there already, `image-missing`, and `workspace-failed` for all else that it refuses.
+ * What may be done twice is asked again where the answer was lost; of the rest, `isLost` tells it.
  */
 export interface Engine {
   facts(): Promise<EngineFacts>;
+  /** After a lost answer: waits until it answers again, and throws where it does not. */
+  whenBack(): Promise<void>;
+  /** Done at most once: its answer may be lost. */
   createContainer(options: ContainerCreateOptions): Promise<string>;
   startContainer(container: string): Promise<void>;
   /** SIGTERM to its first process, and soon SIGKILL. */
@@ -51,70 +59,68 @@ export interface Engine {
   listContainers(labels: Readonly<Record<string, string>>): Promise<readonly ListedContainer[]>;
   /** Unpacks a tar archive at `/`, keeping what it says about owners. */
   putArchive(container: string, archive: Buffer): Promise<void>;
-  /** Starts a command as the container's root; both its outputs come in the engine's blocks. */
+  /**
+   * Starts a command as the container's root; both its outputs come in the engine's blocks. Its
+   * answer may be lost: then its input has ended.
+   */
   execute(container: string, command: readonly string[]): Promise<Socket>;
   hasImage(image: string): Promise<boolean>;
   /** Makes an image of one layer from a tar archive of its root file system. */
   importImage(archive: NodeJS.ReadableStream, image: string): Promise<void>;
-  /** Freezes a container's files as an image; whatever runs in it waits meanwhile. */
+  /**
+   * Freezes a container's files as an image; whatever runs in it waits meanwhile. Done at most once:
+   * its answer may be lost.
+   */
   commitContainer(
     container: string,
     image: string,
     labels: Readonly<Record<string, string>>,
   ): Promise<void>;
-  /** Of all images that carry these. */
+  /** Of all images that carry these and have a name. */
   listImages(
     labels: Readonly<Record<string, string>>,
   ): Promise<readonly Readonly<Record<string, string>>[]>;
   removeImage(image: string): Promise<void>;
+  /** Those that carry these and whose name another has by now. */
+  removeNameless(labels: Readonly<Record<string, string>>): Promise<void>;
   /** What its first process wrote, the end of it. */
   readLogs(container: string): Promise<string>;
   tagImage(image: string, repository: string, tag: string): Promise<void>;
 }
 
-const ANSWER_WITHIN_MS = 120_000;
 const LOG_LINES_MAX = 10_000;
 const SAID_BYTES_MAX = 16_384;
+const REMOVAL_WITHIN_MS = 60_000;
+const REMOVAL_PAUSE_MS = 50;
 const NOT_FOUND = 404;
 const CONFLICT = 409;
 const NOT_MODIFIED = 304;
 
-export function openEngine(address: EngineAddress): Engine {
-  let opened: Promise<Docker> | undefined;
-  // It takes long to load, and most commands have no use for it.
-  const connect = (): Promise<Docker> => {
-    opened ??= import("dockerode").then(({ default: Client }) => new Client(address));
-    return opened;
-  };
-  const ask = async <T>(question: (docker: Docker) => Promise<T>): Promise<T> => {
-    try {
-      const docker = await connect();
-      const signal = new AbortController().signal;
-      const asked = await withDeadline({ timeoutMs: ANSWER_WITHIN_MS, signal }, () =>
-        question(docker),
-      );
-      if (asked.kind === "done") return asked.value;
-      throw new Refusal("workspace-unavailable", "Docker Engine took too long to answer");
-    } catch (error) {
-      throw asRefusal(error, address);
-    }
-  };
+/** An address that cannot be read is told by whatever is asked first. */
+export function openEngine(
+  address: EngineAddress | (() => EngineAddress),
+  limits: Partial<EngineLimits> = {},
+): Engine {
+  const addressOf = typeof address === "function" ? address : () => address;
+  const asking = openAsking(addressOf, { ...ENGINE_LIMITS, ...limits });
   return {
-    facts: () =>
-      ask(async (docker) => {
-        const info: { ServerVersion: string; NCPU: number; MemTotal: number } = await docker.info();
-        return { version: info.ServerVersion, cpus: info.NCPU, memoryBytes: info.MemTotal };
-      }),
-    ...containerLife(ask),
-    ...containerContent(ask),
-    ...images(ask),
+    facts: async () => {
+      const {
+        ServerVersion: version,
+        NCPU: cpus,
+        MemTotal: memoryBytes,
+      } = await asking.look(askFacts);
+      return { version, cpus, memoryBytes };
+    },
+    whenBack: () => asking.whenBack(),
+    ...containerLife(asking),
+    ...containerContent(asking),
+    ...images(asking),
   };
 }
 
-type Ask = <T>(question: (docker: Docker) => Promise<T>) => Promise<T>;
-
 function containerLife(
-  ask: Ask,
+  asking: Asking,
 ): Pick<
   Engine,
   | "createContainer"
@@ -126,51 +132,79 @@ function containerLife(
   | "listContainers"
 > {
   return {
-    createContainer: (options) => ask(async (docker) => (await docker.createContainer(options)).id),
-    startContainer: (container) =>
-      ask((docker) => tolerating([NOT_MODIFIED], docker.getContainer(container).start())),
-    stopContainer: (container) =>
-      ask((docker) => tolerating([NOT_MODIFIED], docker.getContainer(container).stop({ t: 2 }))),
-    killContainer: (container) =>
-      ask((docker) => tolerating([NOT_FOUND, CONFLICT], docker.getContainer(container).kill())),
-    inspectContainer: async (container) => {
-      try {
-        const { Id: id, State: state } = await ask((docker) =>
-          docker.getContainer(container).inspect(),
-        );
-        const { Running: running, OOMKilled: outOfMemory } = state;
-        return { id, running, outOfMemory, exitCode: state.ExitCode, error: state.Error };
-      } catch (error) {
-        if (error instanceof Refusal && error.failure.code === "workspace-missing") return null;
-        throw error;
-      }
-    },
-    removeContainer: (container) =>
-      ask((docker) =>
-        tolerating(
-          [NOT_FOUND, CONFLICT],
-          docker.getContainer(container).remove({ force: true, v: true }),
-        ),
+    createContainer: (options) =>
+      asking.once(
+        async (docker, abortSignal) =>
+          (await docker.createContainer({ ...options, abortSignal })).id,
       ),
+    startContainer: (container) =>
+      asking.repeat((docker, abortSignal) =>
+        tolerating([NOT_MODIFIED], docker.getContainer(container).start({ abortSignal })),
+      ),
+    stopContainer: (container) =>
+      asking.repeat((docker, abortSignal) =>
+        tolerating([NOT_MODIFIED], docker.getContainer(container).stop({ t: 2, abortSignal })),
+      ),
+    killContainer: (container) =>
+      asking.repeat((docker, abortSignal) =>
+        tolerating([NOT_FOUND, CONFLICT], docker.getContainer(container).kill({ abortSignal })),
+      ),
+    inspectContainer: (container) => inspectContainer(asking, container),
+    removeContainer: (container) => removeContainer(asking, container),
     listContainers: (labels) =>
-      ask(async (docker) => {
-        const label = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
-        const found = await docker.listContainers({ all: true, filters: { label } });
+      asking.look(async (docker, abortSignal) => {
+        const filters = { label: labelFilter(labels) };
+        const found = await docker.listContainers({ all: true, filters, abortSignal });
         return found.map(({ Labels, State }) => ({ labels: Labels, running: State === "running" }));
       }),
   };
 }
 
+async function inspectContainer(asking: Asking, container: string): Promise<ContainerState | null> {
+  try {
+    const {
+      Id: id,
+      State: state,
+      Config: config,
+    } = await asking.look((docker, abortSignal) =>
+      docker.getContainer(container).inspect({ abortSignal }),
+    );
+    const { Running: running, OOMKilled: outOfMemory, ExitCode: exitCode } = state;
+    const labels = config.Labels;
+    return { id, labels, running, outOfMemory, exitCode, error: state.Error };
+  } catch (error) {
+    if (error instanceof Refusal && error.failure.code === "workspace-missing") return null;
+    throw error;
+  }
+}
+
+/** One whose removal is under way already is waited for: it is to be gone afterwards. */
+async function removeContainer(asking: Asking, container: string): Promise<void> {
+  const untilMs = systemClock.monotonic() + REMOVAL_WITHIN_MS;
+  for (;;) {
+    await asking.repeat((docker, abortSignal) => {
+      const removed = docker.getContainer(container).remove({ force: true, v: true, abortSignal });
+      return tolerating([NOT_FOUND, CONFLICT], removed);
+    });
+    if ((await inspectContainer(asking, container)) === null) return;
+    if (systemClock.monotonic() >= untilMs) {
+      const message = `the container ${container} is still being removed by Docker Engine`;
+      throw new Refusal("workspace-failed", message, { hint: "remove the workspace again later" });
+    }
+    await systemClock.sleep(REMOVAL_PAUSE_MS);
+  }
+}
+
 function containerContent(
-  ask: Ask,
+  asking: Asking,
 ): Pick<Engine, "putArchive" | "execute" | "commitContainer" | "readLogs"> {
   return {
     putArchive: (container, archive) =>
-      ask(async (docker) => {
-        await docker.getContainer(container).putArchive(archive, { path: "/" });
+      asking.repeat(async (docker, abortSignal) => {
+        await docker.getContainer(container).putArchive(archive, { path: "/", abortSignal });
       }),
     execute: (container, command) =>
-      ask(async (docker) => {
+      asking.once(async (docker, abortSignal) => {
         const created = await docker.getContainer(container).exec({
           Cmd: [...command],
           User: "0:0",
@@ -179,22 +213,26 @@ function containerContent(
           AttachStdout: true,
           AttachStderr: true,
           Tty: false,
+          abortSignal,
         });
-        const stream = await created.start({ hijack: true, stdin: true, Tty: false });
+        const how = { hijack: true, stdin: true, Tty: false, abortSignal };
+        const stream = await created.start(how);
         // A hijacked connection is the socket itself, whatever the types say.
         return stream as unknown as Socket;
       }),
     commitContainer: (container, image, labels) =>
-      ask(async (docker) => {
+      asking.once(async (docker, abortSignal) => {
         const [repo, tag] = image.split(":");
         const changes = Object.entries(labels)
           .map(([name, value]) => `LABEL ${JSON.stringify(name)}=${JSON.stringify(value)}`)
           .join("\n");
-        await docker.getContainer(container).commit({ repo, tag, changes, pause: true });
+        const named = { repo, tag, changes, pause: true, abortSignal };
+        await docker.getContainer(container).commit(named);
       }),
     readLogs: (container) =>
-      ask(async (docker) => {
-        const options = { stdout: true, stderr: true, follow: false, tail: LOG_LINES_MAX } as const;
+      asking.look(async (docker, abortSignal) => {
+        const tail = LOG_LINES_MAX;
+        const options = { stdout: true, stderr: true, follow: false, tail, abortSignal } as const;
         const raw = await docker.getContainer(container).logs(options);
         let text = "";
         engineReader((_stream, piece) => (text += piece.toString()))(raw);
@@ -204,18 +242,23 @@ function containerContent(
 }
 
 function images(
-  ask: Ask,
-): Pick<Engine, "hasImage" | "importImage" | "listImages" | "removeImage" | "tagImage"> {
+  asking: Asking,
+): Pick<
+  Engine,
+  "hasImage" | "importImage" | "listImages" | "removeImage" | "removeNameless" | "tagImage"
+> {
   return {
     hasImage: (image) =>
-      ask(async (docker) => {
-        const found = await tolerating([NOT_FOUND], docker.getImage(image).inspect());
+      asking.look(async (docker, abortSignal) => {
+        // Its client takes a signal, whatever the types say.
+        const how = { abortSignal } as object;
+        const found = await tolerating([NOT_FOUND], docker.getImage(image).inspect(how));
         return found !== undefined;
       }),
     importImage: (archive, image) =>
-      ask(async (docker) => {
+      asking.once(async (docker, abortSignal) => {
         const [repo, tag] = image.split(":");
-        const progress = await docker.importImage(archive, { repo, tag });
+        const progress = await docker.importImage(archive, { repo, tag, abortSignal });
         let said = "";
         for await (const chunk of progress) said = (said + String(chunk)).slice(-SAID_BYTES_MAX);
         // It answers 200 before it has begun, and then says what went wrong.
@@ -224,72 +267,31 @@ function images(
           throw new Refusal("workspace-failed", `Docker Engine: ${trouble}`);
       }),
     listImages: (labels) =>
-      ask(async (docker) => {
-        const label = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
-        const found = await docker.listImages({ filters: { label } });
+      asking.look(async (docker, abortSignal) => {
+        const filters = { label: labelFilter(labels), dangling: ["false"] };
+        const found = await docker.listImages({ filters, abortSignal });
         return found.map(({ Labels }) => Labels ?? {});
       }),
     removeImage: (image) =>
-      ask(async (docker) => {
-        await tolerating([NOT_FOUND], docker.getImage(image).remove({ force: false }));
+      asking.repeat(async (docker, abortSignal) => {
+        await tolerating([NOT_FOUND], docker.getImage(image).remove({ force: false, abortSignal }));
+      }),
+    removeNameless: (labels) =>
+      asking.repeat(async (docker, abortSignal) => {
+        const filters = { label: labelFilter(labels), dangling: ["true"] };
+        for (const { Id: id } of await docker.listImages({ filters, abortSignal })) {
+          const removed = docker.getImage(id).remove({ force: false, abortSignal });
+          // One that something stands on is needed still.
+          await tolerating([NOT_FOUND, CONFLICT], removed);
+        }
       }),
     tagImage: (image, repo, tag) =>
-      ask(async (docker) => {
-        await docker.getImage(image).tag({ repo, tag });
+      asking.repeat(async (docker, abortSignal) => {
+        await docker.getImage(image).tag({ repo, tag, abortSignal });
       }),
   };
 }
 
-async function tolerating<T>(codes: readonly number[], act: Promise<T>): Promise<T | undefined> {
-  try {
-    return await act;
-  } catch (error) {
-    if (codes.includes(statusOf(error))) return undefined;
-    throw error;
-  }
-}
-
-function statusOf(error: unknown): number {
-  const status = (error as { readonly statusCode?: unknown } | null)?.statusCode;
-  return typeof status === "number" ? status : 0;
-}
-
-function asRefusal(error: unknown, address: EngineAddress): unknown {
-  if (error instanceof Refusal || !(error instanceof Error)) return error;
-  const status = statusOf(error);
-  if (status !== 0) {
-    const said = messageOf(error);
-    const code = codeOf(status, said);
-    return new Refusal(code, `Docker Engine: ${said}`, { cause: error, ...HINTS[code] });
-  }
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === undefined) return error;
-  const place = "socketPath" in address ? address.socketPath : `${address.host}:${address.port}`;
-  const hint =
-    code === "EACCES"
-      ? "you need the right to use that socket: join the group `docker`, or ask for it"
-      : "start it (`systemctl start docker`, or `dockerd` as root), or set DOCKER_HOST";
-  return new Refusal("workspace-unavailable", `no Docker Engine answers at ${place} (${code})`, {
-    hint,
-    cause: error,
-  });
-}
-
-const HINTS: Partial<Record<FailureCode, { readonly hint: string }>> = {
-  "image-missing": { hint: "build one with `mycelium image build`, or name another" },
-  "workspace-exists": { hint: "remove it first, or choose another id" },
-  "disk-full": { hint: "free some space where Docker Engine keeps its data, then try again" },
-};
-
-function codeOf(status: number, said: string): FailureCode {
-  if (/no space left on device|disk quota exceeded/i.test(said)) return "disk-full";
-  if (status === CONFLICT && /already in use/.test(said)) return "workspace-exists";
-  if (status === CONFLICT && /is not running/.test(said)) return "workspace-stopped";
-  if (status !== NOT_FOUND) return "workspace-failed";
-  return /No such image/i.test(said) ? "image-missing" : "workspace-missing";
-}
-
-function messageOf(error: Error): string {
-  const { json } = error as { readonly json?: { readonly message?: unknown } };
-  return typeof json?.message === "string" ? json.message : error.message;
+function labelFilter(labels: Readonly<Record<string, string>>): string[] {
+  return Object.entries(labels).map(([name, value]) => `${name}=${value}`);
 }

@@ -4,6 +4,7 @@ import { FILES } from "./guest/files-perl.ts";
 import { JOBS } from "./guest/jobs-perl.ts";
 import { FRAMES } from "./guest/frames-perl.ts";
 import { LOOP, START } from "./guest/main-perl.ts";
+import { NOTES } from "./guest/notes-perl.ts";
 import { PROCESSES } from "./guest/processes-perl.ts";
 
 /**
@@ -22,8 +23,10 @@ import { PROCESSES } from "./guest/processes-perl.ts";
  *
  * | letter | meaning |
  * |---|---|
- * | `X` list | run: uid, gid, roots, base, cwd, 1 for input or 0, number of variables, them, the command |
- * | `J` list | the same as a job: its folder, most hundredths of a second, then as `X`; answers `G` |
+ * | `X` list | run: a file for its ending or nothing, uid, gid, roots, base, cwd, 1 for input or 0, number of variables, them, the command |
+ * | `N` list | how a command ended, whose answer was lost: its file; answers `X` with `never` or the ending, and the bytes of both outputs |
+ * | `J` list | the same as a job: its folder, most hundredths of a second, then uid… as `X`; answers `G` |
+ * | `V` list | whether a job began, whose answer was lost: its folder; answers `X` with `never` or `begun` |
  * | `Q` list | signal a job's tree: its folder, the signal's number |
  * | `I`, `C` | a piece of input; its end |
  * | `K` text | end the command's tree, and kill what is left after so many hundredths of a second |
@@ -36,7 +39,9 @@ import { PROCESSES } from "./guest/processes-perl.ts";
  * go on, `S` a size, `F` list: a reason and a message, `D` done, `X` list: `exited` or `signalled`,
  * and the code or number.
  */
-export const GUEST_AGENT = [START, FRAMES, PROCESSES, COMMANDS, JOBS, FILES, LOOP].join("\n");
+export const GUEST_AGENT = [START, FRAMES, PROCESSES, NOTES, COMMANDS, JOBS, FILES, LOOP].join(
+  "\n",
+);
 
 export { READY } from "./guest/main-perl.ts";
 

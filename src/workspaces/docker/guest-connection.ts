@@ -7,6 +7,8 @@ import type { ExecEnding, OutputListener } from "../workspace.ts";
 
 /** A command for an agent, with nothing left to be decided. */
 export interface GuestCommand {
+  /** A file in the container where its ending is noted, for `recall`; nowhere where it is left out. */
+  readonly note?: string | undefined;
   readonly uid: number;
   readonly gid: number;
   /** Where `cwd` must be, links followed. */
@@ -33,6 +35,17 @@ export class GuestRefusal extends Error {
 
 /** The connection, the container or the agent is gone in the middle of something. */
 export class GuestLost extends Error {}
+
+/** How a command ended; `lost` where the agent was gone before it could say. */
+export type GuestEnding = ExecEnding | { readonly kind: "lost" };
+
+/** What a command left in its note; `never` where it has not begun, and will not any more. */
+export interface RecalledEnding {
+  readonly ending: ExecEnding | { readonly kind: "never" };
+  /** Of its outputs, all together. */
+  readonly stdoutBytes: number;
+  readonly stderrBytes: number;
+}
 
 type FrameHandler = (letter: string, rest: Buffer) => void;
 
@@ -105,7 +118,7 @@ export class GuestConnection {
     this.#close();
   }
 
-  async run(request: GuestCommand): Promise<ExecEnding> {
+  async run(request: GuestCommand): Promise<GuestEnding> {
     if (request.signal.aborted) return { kind: "aborted" };
     const cut = { as: null as "timed-out" | "aborted" | null };
     const over = new AbortController();
@@ -127,11 +140,34 @@ export class GuestConnection {
       return cut.as === null ? ending : { kind: cut.as };
     } catch (error) {
       if (!(error instanceof GuestLost)) throw error;
-      return cut.as === null ? { kind: "signalled", signal: "SIGKILL" } : { kind: cut.as };
+      return { kind: cut.as ?? "lost" };
     } finally {
       over.abort();
       request.signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Asks for the ending of a command whose answer was lost, and ends one that still runs. */
+  async recall(note: string): Promise<RecalledEnding> {
+    const [kind = "", number = "", stdout, stderr] = await this.#ask("N", note);
+    const ending = kind === "never" ? ({ kind } as const) : endingOf(kind, number);
+    return { ending, stdoutBytes: Number(stdout), stderrBytes: Number(stderr) };
+  }
+
+  /** Whether a job began whose answer was lost; one that has not will not any more. */
+  async hasJobBegun(folder: string): Promise<boolean> {
+    const [answer] = await this.#ask("V", folder);
+    return answer === "begun";
+  }
+
+  async #ask(letter: string, path: string): Promise<readonly string[]> {
+    this.#stream.write(encodeList(letter, [path]));
+    return this.#converse<readonly string[]>({
+      timeoutMs: HELLO_WITHIN_MS,
+      onFrame: (answer, rest, finish) => {
+        if (answer === "X") finish(decodeList(rest));
+      },
+    });
   }
 
   /** Ends everything else in the container, and answers how many of the user's processes there were. */
@@ -217,7 +253,7 @@ export class GuestConnection {
 
   #runToEnd(request: GuestCommand): Promise<ExecEnding> {
     const { stdin } = request;
-    this.#stream.write(encodeList("X", partsOf(request)));
+    this.#stream.write(encodeList("X", [request.note ?? "", ...partsOf(request)]));
     const feeder = this.#feeder();
     if (stdin !== undefined) {
       const isWhole = typeof stdin === "string" || Buffer.isBuffer(stdin);
@@ -229,7 +265,7 @@ export class GuestConnection {
         if (letter === "O") request.onOutput("stdout", rest);
         else if (letter === "E") request.onOutput("stderr", rest);
         else if (letter === "A") feeder.taken(Number(rest.toString()));
-        else if (letter === "X") finish(endingOf(rest));
+        else if (letter === "X") finish(endingOf(...pairIn(rest)));
       },
     })
       .catch((error: unknown): ExecEnding => {
@@ -294,8 +330,12 @@ function partsOf(request: Omit<GuestCommand, "signal" | "onOutput">): readonly P
   return [uid, gid, roots, base, cwd, hasInput, variables.length, ...variables, ...command];
 }
 
-function endingOf(rest: Buffer): ExecEnding {
-  const [kind, number] = decodeList(rest);
+function pairIn(rest: Buffer): readonly [string, string] {
+  const [kind = "", number = ""] = decodeList(rest);
+  return [kind, number];
+}
+
+function endingOf(kind: string, number: string): ExecEnding {
   if (kind === "exited") return { kind, code: Number(number) };
   return { kind: "signalled", signal: SIGNAL_NAMES.get(Number(number)) ?? `SIG${number}` };
 }

@@ -1,4 +1,5 @@
 import { Refusal } from "../../domain/failure.ts";
+import { isLost } from "./engine-asking.ts";
 import type { Engine } from "./engine.ts";
 import { GUEST_AGENT, GUEST_AGENT_PATH } from "./guest-agent.ts";
 import { GuestConnection, GuestLost } from "./guest-connection.ts";
@@ -11,6 +12,8 @@ const IDLE_MAX = 4;
 export interface GuestPool {
   /** Runs `act` with an agent of its own. Throws a `Refusal` where the container cannot be used. */
   use<T>(act: (guest: GuestConnection) => Promise<T>): Promise<T>;
+  /** The same where an agent was lost: waits for an engine that may be restarting. */
+  useAfterLoss<T>(act: (guest: GuestConnection) => Promise<T>): Promise<T>;
   end(): void;
 }
 
@@ -42,14 +45,20 @@ export function openGuestPool(
     guest.end();
   }
 
+  async function use<T>(act: (guest: GuestConnection) => Promise<T>): Promise<T> {
+    const guest = await lease();
+    try {
+      return await act(guest);
+    } finally {
+      giveBack(guest);
+    }
+  }
+
   return {
-    use: async (act) => {
-      const guest = await lease();
-      try {
-        return await act(guest);
-      } finally {
-        giveBack(guest);
-      }
+    use,
+    useAfterLoss: async (act) => {
+      await engine.whenBack();
+      return use(act);
     },
     end: () => {
       for (const guest of open) guest.end();
@@ -90,6 +99,10 @@ export function agentEntries(): readonly TarEntry[] {
 async function mend(engine: Engine, container: string, error: unknown): Promise<boolean> {
   if (isStopped(error)) {
     await engine.startContainer(container);
+    return true;
+  }
+  if (isLost(error)) {
+    await engine.whenBack();
     return true;
   }
   if (error instanceof GuestLost && /Can't open perl script/.test(error.message)) {

@@ -5,7 +5,7 @@ import type { JobReading, JobReadRequest, JobRequest } from "../lasting-workspac
 import type { ExecEnding } from "../workspace.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { identityOf, USER } from "./docker-workspace.ts";
-import { GuestRefusal, type GuestConnection } from "./guest-connection.ts";
+import { GuestLost, GuestRefusal, type GuestConnection } from "./guest-connection.ts";
 import type { GuestPool } from "./guest-pool.ts";
 import { GUEST } from "./layout.ts";
 
@@ -28,17 +28,36 @@ export async function startJob(
 ): Promise<Result<{ readonly job: string }>> {
   const job = randomUUID();
   const { command, cwd, stdin, timeoutMs } = request;
-  await pool.use((guest) =>
-    guest.startJob(`${FOLDER}/${job}`, {
-      ...USER,
-      cwd: cwd ?? GUEST.repository,
-      command: typeof command === "string" ? ["/bin/sh", "-c", command] : command,
-      env: { ...env(), ...request.env, ...identityOf(id) },
-      stdin,
-      timeoutMs,
-    }),
-  );
+  const wanted = {
+    ...USER,
+    cwd: cwd ?? GUEST.repository,
+    command: typeof command === "string" ? (["/bin/sh", "-c", command] as const) : command,
+    env: { ...env(), ...request.env, ...identityOf(id) },
+    stdin,
+    timeoutMs,
+  };
+  try {
+    await pool.use((guest) => guest.startJob(`${FOLDER}/${job}`, wanted));
+  } catch (error) {
+    if (!(error instanceof GuestLost)) throw error;
+    return pool.useAfterLoss((guest) => settleJob(guest, job));
+  }
   return { ok: true, value: { job } };
+}
+
+/** Whoever started it did not hear whether it began: it did, or it never will. */
+async function settleJob(
+  guest: GuestConnection,
+  job: string,
+): Promise<Result<{ readonly job: string }>> {
+  const hasBegun = await guest.hasJobBegun(`${FOLDER}/${job}`);
+  const ending = hasBegun ? await readEnding(guest, job) : "missing";
+  if (ending !== "missing" && ending?.kind !== "unstartable") return { ok: true, value: { job } };
+  const why = ending === "missing" ? "it had not begun" : ending.message;
+  return workspaceFailure(`the connection was lost while the job was started: ${why}`, {
+    hint: "start it again: nothing of it runs",
+    details: { reason: "lost" },
+  });
 }
 
 export async function readJob(
@@ -77,7 +96,7 @@ async function readEnding(
   guest: GuestConnection,
   job: string,
 ): Promise<ExecEnding | null | "missing"> {
-  const written = async (): Promise<ExecEnding | null> => {
+  const written = async (): Promise<ExecEnding | null | "missing"> => {
     const { content } = await readPart(guest, `${job}/ending`, 0, 100);
     return content.length === 0 ? null : parseEnding(content.toString());
   };
@@ -94,9 +113,11 @@ async function readEnding(
   }
 }
 
-function parseEnding(text: string): ExecEnding {
-  const [kind, code] = text.split(" ");
+function parseEnding(text: string): ExecEnding | "missing" {
+  if (text.startsWith("never")) return "missing";
+  const [kind = "", code] = text.split(" ");
   if (kind === "timed-out") return { kind };
+  if (kind === "unstartable") return { kind, message: text.slice(kind.length + 1) };
   if (kind === "exited") return { kind, code: Number(code) };
   const name = Object.entries(constants.signals).find(([, number]) => number === Number(code))?.[0];
   return { kind: "signalled", signal: name ?? `SIG${code}` };

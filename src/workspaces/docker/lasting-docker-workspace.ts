@@ -13,6 +13,7 @@ import type {
   Transfer,
   WorkspaceInfo,
 } from "../lasting-workspace.ts";
+import { closePortOf, closePortsOf, forwardsOf } from "../ports/open-ports.ts";
 import { withoutVariables, withVariables } from "../variables.ts";
 import { workspaceFailure } from "../workspace-failure.ts";
 import { snapshotId } from "../workspace-name.ts";
@@ -20,7 +21,8 @@ import { DockerWorkspace, type DockerWorkspaceMeans } from "./docker-workspace.t
 import { readJob, signalJob, startJob } from "./jobs.ts";
 import { containerName } from "./layout.ts";
 import { buildContainer } from "./make-workspace.ts";
-import { openPortForwards, type PortForwards } from "./ports.ts";
+import { notRunning } from "./not-running.ts";
+import { openPort } from "./ports.ts";
 import { readRecord, writeRecord, type WorkspaceRecord } from "./record.ts";
 import { folderOf, lockOf, type Shop } from "./shop.ts";
 import { findSnapshot, requireRecord, takeSnapshot } from "./snapshots.ts";
@@ -31,12 +33,10 @@ type Change<T> = (record: WorkspaceRecord) => Promise<Result<T>> | Result<T>;
 /** A container that is kept. All that is known of it is in its record, for any process to read. */
 export class LastingDockerWorkspace extends DockerWorkspace implements LastingWorkspace {
   readonly #shop: Shop;
-  readonly #forwards: PortForwards;
 
   constructor(means: DockerWorkspaceMeans, shop: Shop) {
     super(means);
     this.#shop = shop;
-    this.#forwards = openPortForwards(means.pool);
   }
 
   async info(): Promise<WorkspaceInfo> {
@@ -50,7 +50,8 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
       createdAt: record.createdAt,
       limits: record.limits,
       network: record.network,
-      ports: this.#forwards.list(),
+      // Whoever keeps one listens on, but leads nowhere while it does not run.
+      ports: state?.running === true ? forwardsOf(folderOf(this.#shop, this.id)) : [],
       forkedFrom: record.forkedFrom,
     };
   }
@@ -68,6 +69,7 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
     return this.#change(async (record) => {
       await this.#requireRunning();
       await this.#keep(record, { wanted: "stopped" });
+      await closePortsOf(folderOf(this.#shop, this.id));
       await this.#shop.engine.stopContainer(this.#container());
       return DONE;
     });
@@ -161,6 +163,7 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
       await writeRecord(folderOf(this.#shop, this.id), restoring);
       crashPoint("restore.intended");
       this.means.pool.end();
+      await closePortsOf(folderOf(this.#shop, this.id));
       await finishRestore(restoring, this.#shop);
       return DONE;
     });
@@ -170,20 +173,14 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
     readonly guestPort: number;
     readonly hostPort?: number;
   }): Promise<Result<PortForward>> {
-    return this.#attempt(async () => {
+    return this.#change(async () => {
       await this.#requireRunning();
-      return this.#forwards.open(request.guestPort, request.hostPort);
+      return openPort(this.#shop, this.id, request);
     });
   }
 
-  async closePort(guestPort: number): Promise<Result<void>> {
-    const wasOpen = await this.#forwards.close(guestPort);
-    return wasOpen ? DONE : workspaceFailure(`port ${guestPort} was not opened`);
-  }
-
-  override async destroy(): Promise<void> {
-    await this.#forwards.closeAll();
-    await super.destroy();
+  closePort(guestPort: number): Promise<Result<void>> {
+    return this.#change(() => closePortOf(folderOf(this.#shop, this.id), guestPort));
   }
 
   #record(): WorkspaceRecord {
@@ -219,7 +216,7 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
   }
 
   async #requireRunning(): Promise<void> {
-    if (!(await this.#isRunning())) throw notRunning();
+    if (!(await this.#isRunning())) throw notRunning(this.id);
   }
 
   async #runtimeReport(): Promise<string> {
@@ -245,13 +242,6 @@ export class LastingDockerWorkspace extends DockerWorkspace implements LastingWo
 }
 
 const DONE = { ok: true, value: undefined } as const;
-
-/** In the words that scripts know. */
-export function notRunning(): Refusal {
-  return new Refusal("workspace-stopped", "VM must be Running", {
-    hint: "start the workspace first",
-  });
-}
 
 /** Finishes what a killed process began; waits for one that lives. */
 export async function mendRestore(id: string, shop: Shop): Promise<void> {

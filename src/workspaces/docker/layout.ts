@@ -16,6 +16,8 @@ export const GUEST = {
 export const LABELS = {
   home: "mycelium.home",
   workspace: "mycelium.workspace",
+  /** Made up for each container and each snapshot: by it one knows one's own after a lost answer. */
+  mark: "mycelium.mark",
   /** The rest is for snapshots. */
   snapshot: "mycelium.snapshot",
   parent: "mycelium.snapshot.parent",

@@ -7,12 +7,15 @@ import { crashPoint } from "../../lib/crash-point.ts";
 import { ID_RULE, isWorkspaceId } from "../local-layout.ts";
 import type { LastingRequest } from "../lasting-workspace.ts";
 import type { WorkspaceSeed } from "../workspace.ts";
-import { workspaceFailure } from "../workspace-failure.ts";
+import { asUnsettled, workspaceFailure } from "../workspace-failure.ts";
 import { containerOptions, firstFiles } from "./container.ts";
 import { commandEnvironment } from "./docker-workspace.ts";
+import { wasLost } from "./engine-asking.ts";
 import type { Engine } from "./engine.ts";
+import { GuestLost, GuestRefusal } from "./guest-connection.ts";
 import type { GuestPool } from "./guest-pool.ts";
 import { containerName, hostnameOf, snapshotImage } from "./layout.ts";
+import { createContainerOnce } from "./make-once.ts";
 import { writeRecord, type WorkspaceRecord } from "./record.ts";
 import { findSeedFault, seedRepository } from "./seeding.ts";
 import { folderOf, orFailure, type Shop } from "./shop.ts";
@@ -60,10 +63,30 @@ export async function makeWorkspace(
   });
   if (!made.ok) {
     pool.end();
-    if (isOurs) await shop.engine.removeContainer(containerName(shop.home, id));
-    await rm(folder, { recursive: true, force: true });
+    // A lost answer may have made one, too.
+    return isOurs || wasLost(made.failure) ? undo(made, record, shop) : forget(made, folder);
   }
   return made;
+}
+
+type Failed = Extract<Result<void>, { readonly ok: false }>;
+
+async function forget(failed: Failed, folder: string): Promise<Failed> {
+  await rm(folder, { recursive: true, force: true });
+  return failed;
+}
+
+/** Where the engine does not let it be taken away now, it stays listed, for whoever removes it. */
+async function undo(failed: Failed, record: WorkspaceRecord, shop: Shop): Promise<Failed> {
+  const folder = folderOf(shop, record.id);
+  try {
+    await shop.engine.removeContainer(containerName(shop.home, record.id));
+    return await forget(failed, folder);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    await writeRecord(folder, { ...record, state: "removing" });
+    return { ok: false, failure: asUnsettled(failed.failure) };
+  }
 }
 
 /** The container that a record tells of, running. */
@@ -74,9 +97,8 @@ export async function buildContainer(
 ): Promise<void> {
   const name = containerName(home, record.id);
   const image = record.base === null ? record.image : snapshotImage(home, record.base);
-  const container = await engine.createContainer(
-    containerOptions({ ...record, image }, { home, name }),
-  );
+  const options = containerOptions({ ...record, image }, { home, name });
+  const container = await createContainerOnce(engine, options);
   onCreated();
   // A snapshot has everything already, and an agent of another version is found out when it starts.
   if (record.base === null) await engine.putArchive(container, firstFiles());
@@ -112,7 +134,12 @@ async function fill(
   if (!bundle.ok) return bundle;
   const means = { seed, bundle: bundle.value, env: commandEnvironment(env) };
   const timeoutMs = shop.limits.checkoutTimeoutMs;
-  return pool.use((guest) => seedRepository({ guest, ...means, timeoutMs }));
+  try {
+    return await pool.use((guest) => seedRepository({ guest, ...means, timeoutMs }));
+  } catch (error) {
+    if (!(error instanceof GuestLost || error instanceof GuestRefusal)) throw error;
+    return workspaceFailure(`the clone was not made: ${error.message}`, { hint: "try again" });
+  }
 }
 
 /** What the engine would take without a word and not hold. */

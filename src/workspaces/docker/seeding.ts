@@ -60,7 +60,7 @@ export async function seedRepository(request: {
   const tails = makeExecTails(16_384);
   const { objectFormat, branch, commit } = seed;
   const startedWith = [objectFormat, branch, commit, ...HARDENED_OPTIONS];
-  const ending = await guest.run({
+  const ran = await guest.run({
     uid: GUEST.uid,
     gid: GUEST.gid,
     roots: GUEST.roots,
@@ -73,6 +73,7 @@ export async function seedRepository(request: {
     signal: new AbortController().signal,
     onOutput: (stream, chunk) => tails[stream].push(chunk),
   });
+  const ending = ran.kind === "lost" ? ({ kind: "signalled", signal: "SIGKILL" } as const) : ran;
   if (ending.kind === "exited" && ending.code === 0) return { ok: true, value: undefined };
   const [stdout, stderr] = [outputOf(tails.stdout), outputOf(tails.stderr)];
   const why = complaintOf({ ending, stdout, stderr, durationMs: 0 });

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { Refusal, type Result } from "../../domain/failure.ts";
 import { codeOf, workspaceFailure } from "../workspace-failure.ts";
 import type { DockerLimits } from "./docker-workspace.ts";
+import type { EngineAddress } from "./engine-asking.ts";
 import type { Engine } from "./engine.ts";
 import type { SeedBundles } from "./seed-bundle.ts";
 
@@ -14,6 +15,8 @@ export interface DockerProviderLimits extends DockerLimits {
 /** What making, finding and removing workspaces is done with. */
 export interface Shop {
   readonly engine: Engine;
+  /** Where the engine listens, for processes that outlive this one. */
+  readonly address: () => EngineAddress;
   /** Without symbolic links: containers carry it as a label. */
   readonly home: string;
   readonly image: string;

@@ -1,12 +1,15 @@
+import { randomUUID } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Refusal, type Result } from "../../domain/failure.ts";
 import { systemClock, timestamp } from "../../lib/clock.ts";
 import { crashPoint } from "../../lib/crash-point.ts";
 import type { Snapshot } from "../lasting-workspace.ts";
-import { codeOf, failureWith, workspaceFailure } from "../workspace-failure.ts";
+import { codeOf, asUnsettled, failureWith, workspaceFailure } from "../workspace-failure.ts";
 import { isWorkspaceName, NAME_RULE, snapshotId } from "../workspace-name.ts";
+import { isLost } from "./engine-asking.ts";
 import { containerName, LABELS, snapshotImage } from "./layout.ts";
+import { commitContainerOnce } from "./make-once.ts";
 import { readRecord, writeRecord, type WorkspaceRecord } from "./record.ts";
 import { folderOf, type Shop } from "./shop.ts";
 
@@ -78,17 +81,21 @@ export async function takeSnapshot(
   }
   const parent = record.standsOn;
   const createdAt = timestamp(systemClock);
-  await shop.engine.commitContainer(
-    containerName(shop.home, record.id),
-    snapshotImage(shop.home, id),
-    {
-      [LABELS.home]: shop.home,
-      [LABELS.snapshot]: id,
-      [LABELS.parent]: parent ?? "",
-      [LABELS.createdAt]: createdAt,
-      [LABELS.variables]: encode(record.variables),
-    },
-  );
+  const labels = {
+    [LABELS.home]: shop.home,
+    [LABELS.snapshot]: id,
+    [LABELS.mark]: randomUUID(),
+    [LABELS.parent]: parent ?? "",
+    [LABELS.createdAt]: createdAt,
+    [LABELS.variables]: encode(record.variables),
+  };
+  const container = containerName(shop.home, record.id);
+  try {
+    await commitContainerOnce(shop.engine, container, snapshotImage(shop.home, id), labels);
+  } catch (error) {
+    if (!(error instanceof Refusal) || !isLost(error)) throw error;
+    return { ok: false, failure: asUnsettled(error.failure) };
+  }
   crashPoint("snapshot.copied");
   await writeRecord(folderOf(shop, record.id), { ...record, standsOn: id });
   const { id: workspace } = record;
@@ -110,6 +117,7 @@ export async function deleteSnapshot(shop: Shop, id: string): Promise<Result<voi
   }
   crashPoint("snapshot.removing");
   await shop.engine.removeImage(snapshotImage(shop.home, id));
+  await shop.engine.removeNameless({ [LABELS.home]: shop.home, [LABELS.snapshot]: id });
   return { ok: true, value: undefined };
 }
 

@@ -42,6 +42,8 @@ const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? BY_DEFAULT).split(",") as re
 describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
     await using sandbox = await makeSandbox();
+    // Containers are made of an image: of this machine's own files, once and then found again.
+    if (kind === "docker") await sandbox.json(["image", "build", "--from", "host"]);
     const env: Record<string, string> = kind === "vm" ? { MYCELIUM_CACHE: VM_CACHE } : {};
     await using mcp = await connectMcp(sandbox, { args: ["--kind", kind], env });
     const isLocal = kind === "local";

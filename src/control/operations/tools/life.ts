@@ -1,7 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { createKept, destroyKept } from "../../../workspaces/kept-workspaces.ts";
-import { kindInBook, kindSchema, openKept, providerOf, unwrap } from "../../kept-at-hand.ts";
+import { kindsThatAnswer } from "../../../workspaces/kinds-that-answer.ts";
+import {
+  kindInBook,
+  kindSchema,
+  lookAt,
+  openKept,
+  providerOf,
+  unavailableSchema,
+  unwrap,
+} from "../../kept-at-hand.ts";
 import {
   isOwnedBy,
   kindFor,
@@ -13,8 +22,8 @@ import {
 import { findSessionSeed, seedInput } from "./seed.ts";
 import { defineTool, newName, workspaceId } from "./shapes.ts";
 import {
-  halfMade,
   shownWorkspace,
+  unseenWorkspace,
   workspaceSchema,
   type ShownWorkspace,
 } from "./shown-workspace.ts";
@@ -75,24 +84,30 @@ export const toolWorkspaceList = defineTool({
   summary: "List the workspaces that there are, with whose they are",
   does: "reads",
   input: z.strictObject({
-    state_filter: z.enum(["running", "stopped", "broken", "half-made"]).optional(),
+    state_filter: z.enum(["running", "stopped", "broken", "half-made", "unavailable"]).optional(),
     owned_only: z.boolean().default(false),
   }),
-  output: z.strictObject({ workspaces: z.array(workspaceSchema), count: z.int() }),
+  output: z.strictObject({
+    workspaces: z.array(workspaceSchema),
+    count: z.int(),
+    unavailable: unavailableSchema,
+  }),
   run: async (context, { state_filter: state, owned_only: isOwnedOnly }) => {
-    const { ledger, providers, env } = openKept(context);
+    const kept = openKept(context);
+    const answering = kindsThatAnswer();
     const workspaces: ShownWorkspace[] = [];
-    for (const { id, what, kind, owner } of ledger.list()) {
-      const isOwned = isOwnedBy(owner, context.session);
-      if (what === "snapshot" || (isOwnedOnly && !isOwned)) continue;
-      const found = await providers.get(kind)?.find({ id, env });
-      const shown = found
-        ? shownWorkspace(await found.info(), isOwned)
-        : halfMade(id, kind, isOwned);
+    for (const entry of kept.ledger.list()) {
+      const isOwned = isOwnedBy(entry.owner, context.session);
+      if (entry.what === "snapshot" || (isOwnedOnly && !isOwned)) continue;
+      const looked = await lookAt(kept, answering, entry);
+      const isThere = looked !== null && looked !== "unavailable";
+      const shown = isThere
+        ? shownWorkspace(looked, isOwned)
+        : unseenWorkspace(entry, isOwned, looked ?? "half-made");
       if (state === undefined || shown.state === state) workspaces.push(shown);
     }
     workspaces.sort((one, other) => (one.name < other.name ? -1 : 1));
-    return { workspaces, count: workspaces.length };
+    return { workspaces, count: workspaces.length, unavailable: answering.unavailable() };
   },
 });
 

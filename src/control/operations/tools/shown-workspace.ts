@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { KeptEntry } from "../../../workspaces/kept-ledger.ts";
 import type { WorkspaceInfo } from "../../../workspaces/lasting-workspace.ts";
 import { portSchema } from "./ports.ts";
 
@@ -6,8 +7,8 @@ export const workspaceSchema = z.strictObject({
   workspace_id: z.string(),
   name: z.string(),
   kind: z.string(),
-  /** `half-made` is what a killed maker left. */
-  state: z.enum(["running", "stopped", "broken", "half-made"]),
+  /** `half-made` is what a killed maker left; a kind that is `unavailable` says why. */
+  state: z.enum(["running", "stopped", "broken", "half-made", "unavailable"]),
   hostname: z.string().nullable(),
   created_at: z.string().nullable(),
   /** Whether it is this session's. */
@@ -50,12 +51,17 @@ export function shownWorkspace(info: WorkspaceInfo, owned: boolean): ShownWorksp
   };
 }
 
-export function halfMade(id: string, kind: string, owned: boolean): ShownWorkspace {
+/** What only the book knows. */
+export function unseenWorkspace(
+  { id, kind }: Pick<KeptEntry, "id" | "kind">,
+  owned: boolean,
+  state: "half-made" | "unavailable",
+): ShownWorkspace {
   return {
     workspace_id: id,
     name: id,
     kind,
-    state: "half-made",
+    state,
     hostname: null,
     created_at: null,
     owned,

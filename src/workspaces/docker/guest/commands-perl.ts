@@ -9,12 +9,17 @@ sub parse_command {
 }
 
 sub run_command {
-  my $wanted = parse_command(@_);
+  my ($note, @rest) = @_;
+  my $wanted = parse_command(@rest);
   my ($cwd, $why) = as_user($wanted->{uid}, $wanted->{gid}, sub { folder_inside($wanted) });
   return fail('unstartable', $why) if !defined $cwd;
+  return fail('unstartable', 'was given up before it began') if $note ne '' && !begin_note($note);
   my $started = start_child($wanted, $cwd, undef);
   return if !$started;
-  send_list('X', tend($started));
+  my ($bytes, @ending) = tend($started, undef, $note);
+  note($note, "@ending @$bytes") if $note ne '';
+  undef $noted;
+  send_list('X', @ending);
 }
 
 sub start_child {
@@ -79,8 +84,10 @@ sub become {
 
 # Passes everything on until the command and all that it started are gone.
 sub tend {
-  my ($run, $deadline) = @_;
-  my %state = (status => undef, kill_at => undef, over_at => undef, pending => '', input_ends => 0);
+  my ($run, $deadline, $note) = @_;
+  my %state = (status => undef, kill_at => undef, over_at => undef, pending => '', input_ends => 0,
+    'out bytes' => 0, 'err bytes' => 0);
+  $noted = { path => $note, run => $run, state => \%state } if defined $note && $note ne '';
   set_nonblocking($run->{feed}) if $run->{feed};
   obey($run, \%state);
   while (1) {
@@ -99,10 +106,10 @@ sub tend {
     pass_on($run, \%state, defined $state{status} || defined $state{kill_at} ? 0.005 : 0.1);
   }
   close $run->{feed} if $run->{feed};
-  my $status = $state{status};
-  my @ending = $status & 127 ? ('signalled', $status & 127) : ('exited', $status >> 8);
-  return ('timed-out', 0) if $state{timed_out};
-  return @ending;
+  my $bytes = [bytes_of(\%state)];
+  return ($bytes, 'unstartable', 'its input was cut off') if $state{cut};
+  return ($bytes, 'timed-out', 0) if $state{timed_out};
+  return ($bytes, ending_of(\%state));
 }
 
 sub reap {
@@ -128,18 +135,18 @@ sub pass_on {
   vec($writes, fileno $run->{feed}, 1) = 1 if $run->{feed} && ($state->{pending} ne '' || $state->{input_ends});
   my $count = select($reads, $writes, undef, $wait);
   return if $count <= 0;
-  forward($run, 'out', 'O') if $run->{out} && vec($reads, fileno $run->{out}, 1);
-  forward($run, 'err', 'E') if $run->{err} && vec($reads, fileno $run->{err}, 1);
+  forward($run, $state, 'out', 'O') if $run->{out} && vec($reads, fileno $run->{out}, 1);
+  forward($run, $state, 'err', 'E') if $run->{err} && vec($reads, fileno $run->{err}, 1);
   feed($run, $state) if $run->{feed} && vec($writes, fileno $run->{feed}, 1);
   listen_in($run, $state) if !$is_alone && vec($reads, 0, 1);
 }
 
 sub forward {
-  my ($run, $name, $letter) = @_;
+  my ($run, $state, $name, $letter) = @_;
   my $read = sysread($run->{$name}, my $piece, $PIECE);
   return if !defined $read && ($!{EINTR} || $!{EAGAIN});
   if (!$read) { close $run->{$name}; delete $run->{$name} }
-  else { send_frame($letter, $piece) }
+  else { $state->{"$name bytes"} += $read; send_frame($letter, $piece) }
 }
 
 sub feed {
@@ -160,8 +167,12 @@ sub listen_in {
   my $read = sysread(STDIN, $received, $PIECE, length $received);
   return if !defined $read && $!{EINTR};
   if (!$read) {
+    my $is_cut = $run->{feed} && !$state->{input_ends};
     $state->{input_ends} = 1;
-    return abandon();
+    abandon();
+    # A job without the rest of its input is another job.
+    if ($is_cut) { $state->{cut} = 1; begin_ending($state, 0) }
+    return;
   }
   obey($run, $state);
 }

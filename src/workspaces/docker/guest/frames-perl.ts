@@ -40,6 +40,7 @@ sub take_frame {
 sub abandon {
   if ($keeps_job) { $is_alone = 1; return }
   kill_descendants();
+  settle_note() if $noted;
   exit 0;
 }
 `;

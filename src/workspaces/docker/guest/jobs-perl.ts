@@ -6,24 +6,25 @@ sub run_job {
   my $wanted = parse_command(@rest);
   my ($cwd, $why) = as_user($wanted->{uid}, $wanted->{gid}, sub { folder_inside($wanted) });
   return fail('unstartable', $why) if !defined $cwd;
-  my $made = '';
-  for my $part (grep { $_ ne '' } split m{/}, $folder) { $made .= "/$part"; mkdir $made, 0700 }
+  make_folders($folder =~ m{^(.*)/});
+  mkdir $folder, 0700 or return fail('unstartable', "no place for a job: $!");
   note("$folder/keeper", "$$ " . start_of($$)) or return fail('unstartable', "no place for a job: $!");
-  my $started = start_child($wanted, $cwd, $folder) or return;
+  my $started = start_child($wanted, $cwd, $folder);
+  if (!$started) { note("$folder/ending", 'unstartable it could not be started'); return }
   $keeps_job = 1;
   send_frame('G', '');
-  my ($kind, $code) = tend($started, now() + $limit);
+  my (undef, $kind, $code) = tend($started, now() + $limit);
   note("$folder/ending", "$kind $code");
   exit 0;
 }
 
-# Whole or not at all.
-sub note {
-  my ($path, $text) = @_;
-  open(my $file, '>', "$path.new") or return 0;
-  print $file $text;
-  close $file or return 0;
-  return rename "$path.new", $path;
+# Whether a job began whose answer was lost; one that has not will not any more.
+sub give_up_job {
+  my ($folder) = @_;
+  make_folders($folder =~ m{^(.*)/});
+  my $is_first = mkdir $folder, 0700;
+  note("$folder/ending", 'never 0') if $is_first;
+  send_list('X', $is_first ? 'never' : 'begun', 0);
 }
 
 sub start_of {

@@ -12,6 +12,8 @@ my $PIECE = 65536;
 my $LEFTOVER_GRACE = 20;
 my $STOP_GRACE = 200;
 my $DRAIN_MAX = 100;
+my $NOTES_MAX = 256;
+my $NOTE_SECONDS = 3_600;
 my $ENTRIES_MAX = 1_000;
 
 binmode STDIN;
@@ -32,6 +34,9 @@ my $received = '';
 # A job is kept when the other end goes, and then there is nobody to talk to.
 my $keeps_job = 0;
 my $is_alone = 0;
+# The command that runs and where its ending is noted; and the note that is not needed any more.
+my $noted;
+my $last_note;
 `;
 
 /** What each word leads to: last, because by then everything is defined. */
@@ -45,6 +50,8 @@ while (1) {
   elsif ($letter eq 'W') { write_file(list_of($rest)) }
   elsif ($letter eq 'R') { read_file(list_of($rest)) }
   elsif ($letter eq 'L') { list_folder(list_of($rest)) }
+  elsif ($letter eq 'N') { recall(list_of($rest)) }
+  elsif ($letter eq 'V') { give_up_job(list_of($rest)) }
   elsif ($letter eq 'Z') { sweep() }
   # What is left of a command that is over: its input, or a word to end it.
 }
