@@ -102,6 +102,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "workspaces/workspace.ts",
     "workspaces/lasting-workspace.ts",
     "workspaces/kept-ledger.ts",
+    "workspaces/kinds-that-answer.ts",
     "workspaces/kept-workspaces.ts",
     "workspaces/prepare.ts",
     "workspaces/sweep.ts",
