@@ -5,7 +5,8 @@
 import { OPERATIONS } from "../src/control/operations.ts";
 import { swarmRig, type SwarmRig } from "../test/support/swarm-rig.ts";
 
-const KIND = process.argv[2] === "local" ? "local" : "sandbox";
+const KINDS = ["sandbox", "local", "docker", "vm"] as const;
+const KIND = KINDS.find((kind) => kind === process.argv[2]) ?? "sandbox";
 const TASKS = Number(process.argv[3] ?? 10);
 const ROUNDS = Number(process.argv[4] ?? 5);
 

@@ -5,6 +5,7 @@ import { OPERATIONS, perform, type OperationContext } from "../../src/control/op
 import type { Operation } from "../../src/control/operation.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { runProcess } from "../../src/lib/process.ts";
+import { VM_CACHE } from "./vm-rig.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { ENV } from "./workspace-rig.ts";
 
@@ -75,7 +76,7 @@ export async function swarmRig(
   const folder = await temporaryFolder();
   const home = join(folder.path, "home");
   const context = (more: Partial<OperationContext> = {}): OperationContext => ({
-    ...contextAt(home),
+    ...contextAt(home, kind === "vm" ? { MYCELIUM_CACHE: VM_CACHE } : {}),
     ...more,
   });
   const rig: SwarmRig = {
