@@ -40,8 +40,10 @@ const STATUS = "status --porcelain --untracked-files=no --ignore-submodules=none
 const HEAD = "rev-parse --verify -q 'HEAD^{commit}'";
 
 const POSITION_SCRIPT = `${BEGIN}
-git "$@" rev-parse --show-object-format || exit ${NO_REPOSITORY}
-git "$@" ${HEAD} || exit ${NO_COMMIT}
+git "$@" rev-parse --show-object-format 'HEAD^{commit}' 2> /dev/null || {
+  git "$@" rev-parse --show-object-format > /dev/null || exit ${NO_REPOSITORY}
+  exit ${NO_COMMIT}
+}
 git "$@" ${STATUS} | head -n ${DIRTY_SHOWN_MAX}
 `;
 
@@ -49,10 +51,10 @@ git "$@" ${STATUS} | head -n ${DIRTY_SHOWN_MAX}
 const BUNDLE_SCRIPT = `${BEGIN}
 out=$1 head=$2 known=$3
 shift 3
-not=
-if [ -n "$known" ] && git "$@" cat-file -e "$known^{commit}" 2>/dev/null; then not="^$known"; fi
+not= count=
 [ "$(git "$@" ${HEAD})" = "$head" ] || exit ${MOVED}
-count=$(git "$@" rev-list --count HEAD $not) || exit 1
+if [ -n "$known" ] && count=$(git "$@" rev-list --count HEAD "^$known" 2>/dev/null); then not="^$known"
+else count=$(git "$@" rev-list --count HEAD) || exit 1; fi
 echo "$count"
 [ "$count" = 0 ] || git "$@" -c pack.window=0 -c pack.compression=1 bundle create -q "$out" HEAD $not
 `;

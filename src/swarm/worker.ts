@@ -2,7 +2,7 @@ import type { Failure, Result } from "../domain/failure.ts";
 import { timestamp } from "../lib/clock.ts";
 import { checkpoint } from "../workspaces/checkpoint.ts";
 import { destroyKept, findKept, forkKept } from "../workspaces/kept-workspaces.ts";
-import { HARDENED_OPTIONS } from "../workspaces/local-git.ts";
+import { HARDENED_ENVIRONMENT, HARDENED_OPTIONS } from "../workspaces/local-git.ts";
 import type { LastingWorkspace } from "../workspaces/lasting-workspace.ts";
 import { rescueWork } from "../workspaces/rescue.ts";
 import { holdsWork } from "../workspaces/unlanded-work.ts";
@@ -16,7 +16,8 @@ const TRACKED = 91;
 
 /**
  * Says where the worker's repository stands, keeps `context.md` out of its commits, and gives it a
- * name to commit by where it has none.
+ * name to commit by where it has none. As few git processes as can be: where the guest's code is
+ * translated each costs as much as all else. A branch's file holds the commit itself.
  */
 const PREPARE_SCRIPT = `
 file=$1 name=$2
@@ -27,9 +28,21 @@ if [ -n "$file" ]; then
   [ -z "$(git "$@" ls-files -- "$file")" ] || exit ${TRACKED}
   mkdir -p .git/info && printf '/%s\\n' "$file" >> .git/info/exclude || exit 1
 fi
-[ -n "$(git config user.name)" ] || git config user.name "$name" || exit 1
-[ -n "$(git config user.email)" ] || git config user.email "$name@mycelium.localhost" || exit 1
-git "$@" rev-parse -q --verify 'HEAD^{commit}' || true
+known="
+$(git config --get-regexp '^user\\.(name|email)$')"
+case $known in *'
+user.name '?*) ;; *) git config user.name "$name" || exit 1 ;; esac
+case $known in *'
+user.email '?*) ;; *) git config user.email "$name@mycelium.localhost" || exit 1 ;; esac
+IFS= read -r head < .git/HEAD
+case $head in
+  *..*) ;;
+  'ref: refs/heads/'*) IFS= read -r head < ".git/\${head#ref: }" || head= ;;
+esac 2> /dev/null
+case $head in
+  ''|*[!0-9a-f]*) git "$@" rev-parse -q --verify 'HEAD^{commit}' || true ;;
+  *) echo "$head" ;;
+esac
 `;
 
 /** Forks a worker of a swarm under a name that is recorded already. */
@@ -119,11 +132,26 @@ export async function runTask(
   };
 }
 
+/** Says `clean` and nothing else where a task left nothing to commit, which is the rule. */
+const CLEAN_SCRIPT = `
+[ -d .git ] && [ ! -L .git ] && [ -f .git/HEAD ] && [ ! -e .git/commondir ] || exit 1
+export GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD" GIT_OPTIONAL_LOCKS=0
+changes=$(git "$@" status --porcelain --untracked-files=normal) && [ -z "$changes" ] && echo clean
+`;
+
 /** Commits what a task left uncommitted, so that the merge has it. */
 export async function commitLeftovers(
   workspace: LastingWorkspace,
   name: string,
 ): Promise<Result<void>> {
+  const { ending, stdout } = await workspace.exec({
+    command: ["/bin/sh", "-c", CLEAN_SCRIPT, "leftovers", ...HARDENED_OPTIONS],
+    env: HARDENED_ENVIRONMENT,
+    ...SWARM_LIMITS.chores,
+  });
+  if (ending.kind === "exited" && ending.code === 0 && stdout.text === "clean\n") {
+    return { ok: true, value: undefined };
+  }
   const done = await checkpoint(workspace, {
     message: `${name}\n\nChanges that the task left uncommitted.`,
     author: { name, email: `${name}@mycelium.localhost` },
