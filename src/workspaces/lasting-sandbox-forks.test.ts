@@ -119,7 +119,8 @@ await describeWithSandboxes("snapshots and forks of sandboxes", () => {
     await using seed = await seedRepository();
     const golden = await makeLasting(rig, seed, "golden");
     await output(golden, "rm -rf src; mkdir src; echo 1 > src/new; mkfifo pipe; ln README.md hard");
-    const count = "i=0; while :; do i=$((i+1)); echo $i > count; sleep 0.005; done";
+    // In one step: it may be held at any moment, and then an emptied file would be no fault.
+    const count = "i=0; while :; do i=$((i+1)); echo $i > next; mv next count; sleep 0.005; done";
     value(await golden.startJob({ command: count, timeoutMs: 60_000 }));
     await eventually("it counts", async () => (await sh(golden, "cat count")).stdout.text !== "");
     value(await golden.snapshot("busy"));
