@@ -89,6 +89,8 @@ agents:
 | ---------------------- | --------------------------------------------------------------------------- |
 | \`MYCELIUM_HOME\`        | Mycelium's own folder; \`--home\` wins. Default: \`~/.mycelium\`                |
 | \`MYCELIUM_CACHE\`       | Images and booted machines. Default: \`cache\` in \`MYCELIUM_HOME\`             |
+| \`MYCELIUM_VAULT\`       | The folder with the shared notes. Default: \`vault\` in \`MYCELIUM_HOME\`       |
+| \`MYCELIUM_MERGE_MB\`    | MiB that one workspace's commits may have to be merged, 1 to 1024 (128)     |
 | \`MOCK_LLM\`             | \`1\`: the mock planner and the mock agent, where nothing else is asked for   |
 | \`MOCK_LLM_OUTPUT_PATH\` | A file with the mock model's reply                                          |
 | \`MOCK_LLM_OUTPUT\`      | The reply itself; wins over the file                                        |

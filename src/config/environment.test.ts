@@ -11,6 +11,7 @@ test("has a sensible default for everything", () => {
   expect(environment).toEqual({
     home: `${homedir()}/.mycelium`,
     cache: `${homedir()}/.mycelium/cache`,
+    mergeMb: 128,
     mockLlm: false,
     mockLlmOutputPath: null,
     mockLlmOutput: null,
@@ -52,6 +53,11 @@ test("reads the mock model's settings", () => {
   });
 });
 
+test("reads how large merges may be", () => {
+  expect(read({ MYCELIUM_MERGE_MB: "1024" }).mergeMb).toBe(1024);
+  expect(read({ MYCELIUM_MERGE_MB: "" }).mergeMb).toBe(128);
+});
+
 test("looks up any variable, but nothing that objects inherit", () => {
   const { lookup } = read({ KEY: "secret", EMPTY: "" });
   expect([lookup("KEY"), lookup("EMPTY"), lookup("constructor"), lookup("__proto__")]).toEqual([
@@ -68,6 +74,14 @@ test.each([
   ["MOCK_CODEX_USAGE", "7"],
   ["MOCK_CODEX_USAGE", '{"input_tokens": -1}'],
   ["MOCK_CODEX_USAGE", '{"inputTokens": 5}'],
+  ["MYCELIUM_MERGE_MB", "0"],
+  ["MYCELIUM_MERGE_MB", "-5"],
+  ["MYCELIUM_MERGE_MB", "1.5"],
+  ["MYCELIUM_MERGE_MB", "1e3"],
+  ["MYCELIUM_MERGE_MB", "0x10"],
+  ["MYCELIUM_MERGE_MB", " 64"],
+  ["MYCELIUM_MERGE_MB", "64MB"],
+  ["MYCELIUM_MERGE_MB", "1025"],
 ])("%s=%s is refused by name", (name, value) => {
   const refuse = () => read({ [name]: value });
   expect(refuse).toThrow(Refusal);

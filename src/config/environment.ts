@@ -12,6 +12,8 @@ export interface Environment {
   readonly cache: string;
   /** The folder with the shared notes. Absolute; in `home` where nobody says. */
   readonly vault: string;
+  /** What the commits of one workspace may have as a pack to be merged, in MiB. */
+  readonly mergeMb: number;
   /** Use the mock planner and the mock agent. */
   readonly mockLlm: boolean;
   /** The mock model's reply: a file (absolute), or the reply itself, which wins. */
@@ -55,6 +57,7 @@ export function readEnvironment(source: EnvironmentSource): Environment {
     home: resolve(cwd, home),
     cache: resolve(cwd, text("MYCELIUM_CACHE") ?? join(resolve(cwd, home), "cache")),
     vault: resolve(cwd, text("MYCELIUM_VAULT") ?? join(resolve(cwd, home), "vault")),
+    mergeMb: readMegabytes("MYCELIUM_MERGE_MB", text("MYCELIUM_MERGE_MB")),
     mockLlm: readSwitch("MOCK_LLM", text("MOCK_LLM")),
     mockLlmOutputPath: replyFile === null ? null : resolve(cwd, replyFile),
     mockLlmOutput: text("MOCK_LLM_OUTPUT"),
@@ -67,6 +70,18 @@ export function readEnvironment(source: EnvironmentSource): Environment {
     crashAt: text("MYCELIUM_CRASH_AT"),
     lookup,
   };
+}
+
+const MERGE_MB = 128;
+/** All of it is in memory when it is looked through. */
+const MERGE_MB_MAX = 1024;
+
+function readMegabytes(name: string, value: string | null): number {
+  if (value === null) return MERGE_MB;
+  const megabytes = /^[1-9]\d{0,9}$/.test(value) ? Number(value) : 0;
+  if (megabytes >= 1 && megabytes <= MERGE_MB_MAX) return megabytes;
+  const problem = `is no whole number from 1 to ${MERGE_MB_MAX}`;
+  throw invalid([{ path: name, problem, hint: `set ${name}=${MERGE_MB} or unset it` }]);
 }
 
 function readSwitch(name: string, value: string | null): boolean {

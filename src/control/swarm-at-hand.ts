@@ -16,13 +16,16 @@ import { isGoldenOf } from "./operations/tools/goldens.ts";
 import { vaultOf } from "./operations/vault.ts";
 import { withStore } from "./with-store.ts";
 
+const MIB = 1024 * 1024;
+
 /** What merges on this machine need, whoever asks for one. */
 export function mergeMeansOf({
   environment,
   clock,
 }: Pick<OperationContext, "environment" | "clock">): MergeMeans {
   const env = { PATH: environment.path, HOME: environment.userHome };
-  return { folder: join(environment.home, "merging"), env, clock };
+  const bytesMax = environment.mergeMb * MIB;
+  return { folder: join(environment.home, "merging"), env, clock, bytesMax };
 }
 
 export async function withSwarmMeans<T>(

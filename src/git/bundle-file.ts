@@ -22,13 +22,17 @@ const HEADER_BYTES_MAX = 256 * 1024;
  * Reads a file that a worker wrote: nothing in it is believed, a symbolic link is not followed, and
  * a pipe cannot make the reader wait.
  */
-export async function readBundleFile(path: string): Promise<BundleReading> {
-  const bytes = await readRegularFile(path);
+export async function readBundleFile(
+  path: string,
+  bytesMax = BUNDLE_BYTES_MAX,
+): Promise<BundleReading> {
+  const bytes = await readRegularFile(path, bytesMax);
   return "reason" in bytes ? { kind: "unreadable", reason: bytes.reason } : parse(bytes.content);
 }
 
 async function readRegularFile(
   path: string,
+  bytesMax: number,
 ): Promise<{ readonly content: Buffer } | { readonly reason: string }> {
   try {
     await using file = await open(
@@ -37,8 +41,8 @@ async function readRegularFile(
     );
     const stat = await file.stat();
     if (!stat.isFile()) return { reason: "is no regular file" };
-    if (stat.size > BUNDLE_BYTES_MAX) {
-      return { reason: `has ${stat.size} bytes; ${BUNDLE_BYTES_MAX} is the most that is taken` };
+    if (stat.size > bytesMax) {
+      return { reason: `has ${stat.size} bytes; ${bytesMax} is the most that is taken` };
     }
     const content = Buffer.alloc(stat.size);
     const { bytesRead } = await file.read(content, 0, stat.size, 0);

@@ -17,6 +17,8 @@ export interface ImportRequest {
   readonly head: string;
   /** The commit that the worker was given: `head` must stand on it. */
   readonly base: string;
+  /** Of the bundle; `BUNDLE_BYTES_MAX` where it is left out. */
+  readonly bytesMax?: number;
 }
 
 const OWN_REFS = "refs/mycelium/";
@@ -36,7 +38,6 @@ const RECEIVING = [
   "receive.updateServerInfo=false",
   // Below this many objects they become single files: a pack for each task would slow every look-up.
   "receive.unpackLimit=100",
-  `receive.maxInputSize=${BUNDLE_BYTES_MAX}`,
   // What stands on a branch is known to be whole; looking at every tag and task would only take time.
   "core.alternateRefsPrefixes=refs/heads/",
   "receive.hideRefs=refs",
@@ -58,7 +59,7 @@ export async function importBundle(
   assertRefName(request.ref);
   assertObjectIds(request.head, request.base);
   if (!request.ref.startsWith(OWN_REFS)) throw new Error(`not a ref of ours: ${request.ref}`);
-  const reading = await readBundleFile(request.bundle);
+  const reading = await readBundleFile(request.bundle, request.bytesMax);
   if (reading.kind === "unreadable") return refuse(request, reading.reason);
   const fault = findFault(parts, request, reading.bundle);
   if (fault !== null) return refuse(request, fault);
@@ -90,7 +91,7 @@ function findFault(
 /** Why git did not take the objects, or `null` where it did. */
 async function receive(
   { git, clock, gitDir, objectFormat }: RepositoryParts,
-  { ref, head }: ImportRequest,
+  { ref, head, bytesMax = BUNDLE_BYTES_MAX }: ImportRequest,
   { before, pack }: { readonly before: string | null; readonly pack: Buffer },
 ): Promise<string | null> {
   const command = `${before ?? nullId(objectFormat)} ${head} ${ref}`;
@@ -102,7 +103,7 @@ async function receive(
     () =>
       git.run(["receive-pack", "--stateless-rpc", gitDir], {
         stdin,
-        config: [...RECEIVING, `receive.hideRefs=!${ref}`],
+        config: [...RECEIVING, `receive.maxInputSize=${bytesMax}`, `receive.hideRefs=!${ref}`],
         timeoutMs: IMPORT_TIMEOUT_MS,
         allowExitCodes: EXIT_CODES,
       }),

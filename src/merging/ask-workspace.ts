@@ -56,7 +56,8 @@ not= count=
 if [ -n "$known" ] && count=$(git "$@" rev-list --count HEAD "^$known" 2>/dev/null); then not="^$known"
 else count=$(git "$@" rev-list --count HEAD) || exit 1; fi
 echo "$count"
-[ "$count" = 0 ] || git "$@" -c pack.window=0 -c pack.compression=1 bundle create -q "$out" HEAD $not
+[ "$count" = 0 ] && exit 0
+git "$@" -c pack.window=0 -c pack.compression=1 bundle create -q "$out" HEAD $not && wc -c < "$out"
 `;
 
 const ADVANCE_SCRIPT = `${BEGIN}
@@ -91,27 +92,50 @@ export async function askPosition(place: Place): Promise<Result<Position>> {
   return failed(`${id} could not be asked where it stands`, result);
 }
 
+export interface BringOut {
+  readonly folder: string;
+  readonly head: string;
+  /** What is there already. */
+  readonly known: string | null;
+  readonly bytesMax: number;
+}
+
 /**
  * A bundle of `head` in `folder` on the host, without what `known` reaches; `null` where nothing is
- * left of it.
+ * left of it. Refuses more than `bytesMax`.
  */
-export async function bringOut(
-  place: Place,
-  request: { readonly folder: string; readonly head: string; readonly known: string | null },
-): Promise<Result<string | null>> {
+export async function bringOut(place: Place, request: BringOut): Promise<Result<string | null>> {
   const { workspace } = place;
   const name = `merge-${randomUUID()}.bundle`;
   const inside = `${workspace.contextDir}/${name}`;
-  const { folder, head, known } = request;
+  const { folder, head, known, bytesMax } = request;
   const result = await runIn(place, BUNDLE_SCRIPT, [inside, head, known ?? ""]);
   if (codeOf(result) === MOVED) return refuse(`${workspace.id} moved while it was read`, place);
   if (codeOf(result) !== 0)
     return failed(`the commits of ${workspace.id} are not to be had`, result);
-  if (result.stdout.text.trim() === "0") return { ok: true, value: null };
+  const [count, bytes = "0"] = result.stdout.text.trim().split("\n");
+  if (count === "0") return { ok: true, value: null };
   const path = join(folder, name);
-  const carried = await workspace.download(inside, path);
+  // What it says of the size may be a lie: whoever takes the bundle looks again.
+  const isTooLarge = Number(bytes) > bytesMax;
+  const carried = isTooLarge
+    ? tooLarge(workspace.id, { bytes: Number(bytes), bytesMax })
+    : await workspace.download(inside, path);
   await workspace.exec({ command: ["/bin/rm", "-f", inside], timeoutMs: TIMEOUT_MS });
   return carried.ok ? { ok: true, value: path } : carried;
+}
+
+const MIB = 1024 * 1024;
+
+function tooLarge(
+  id: string,
+  details: { readonly bytes: number; readonly bytesMax: number },
+): { readonly ok: false; readonly failure: Failure } {
+  const { bytes, bytesMax } = details;
+  const most = `${Math.floor(bytesMax / MIB)} MiB is the most that is merged (MYCELIUM_MERGE_MB)`;
+  const message = `the commits of ${id} have ${bytes} bytes as a pack; ${most}`;
+  const hint = "raise MYCELIUM_MERGE_MB, or merge fewer or smaller commits";
+  return { ok: false, failure: { code: "merge-refused", message, details: { ...details }, hint } };
 }
 
 export interface Advance {

@@ -13,6 +13,8 @@ export interface MergeMeans {
   /** For git on the host: `PATH` and `HOME`. */
   readonly env: Readonly<Record<string, string>>;
   readonly clock: Clock;
+  /** Of the commits of one workspace, as a pack. */
+  readonly bytesMax: number;
 }
 
 /** Does work with an empty repository, gone afterwards; what killed merges left goes first. */

@@ -10,6 +10,8 @@ import type { LastingWorkspace } from "../workspaces/lasting-workspace.ts";
 import type { MergeStrategy } from "./merge-report.ts";
 import { mergeWorkspaces, type MergeRequest } from "./merge-workspaces.ts";
 
+const BYTES_MAX = 128 * 1024 * 1024;
+
 const INIT = [
   "git init -q -b main",
   "git config user.email test@example.invalid",
@@ -35,7 +37,12 @@ async function makeForks(count: number) {
       strategy: "sequential",
       allowPartial: false,
       dryRun: false,
-      means: { folder, env: { PATH: ENV.PATH, HOME: rig.root }, clock: systemClock },
+      means: {
+        folder,
+        env: { PATH: ENV.PATH, HOME: rig.root },
+        clock: systemClock,
+        bytesMax: BYTES_MAX,
+      },
       ...more,
     });
   return { target, forks, merge, folder, [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose]() };
@@ -43,6 +50,31 @@ async function makeForks(count: number) {
 
 const commit = (workspace: LastingWorkspace, file: string, text: string, message = `add ${file}`) =>
   output(workspace, `printf '${text}' > '${file}' && git add . && git commit -qm '${message}'`);
+
+test("commits that are larger than the limit are not merged, and others are", async () => {
+  await using made = await makeForks(2);
+  const { target, merge, folder } = made;
+  const [small, large] = made.forks as [LastingWorkspace, LastingWorkspace];
+  await commit(small, "small.txt", "small");
+  await output(
+    large,
+    "head -c 20000 /dev/urandom > large.bin && git add . && git commit -qm large",
+  );
+  const means = { env: { PATH: ENV.PATH, HOME: folder }, folder, clock: systemClock };
+  const limited = { means: { ...means, bytesMax: 10_000 } };
+  const whole = value(await merge([small, large], limited));
+  expect(whole).toMatchObject({ outcome: "conflicts", sources: [{}, { status: "failed" }] });
+  expect(whole.sources[1]?.message).toMatch(/w2 have \d{5} bytes as a pack.*MYCELIUM_MERGE_MB/);
+  expect(await output(target, "ls")).toBe("base.txt");
+  const part = value(await merge([small, large], { ...limited, allowPartial: true }));
+  expect(part.outcome).toBe("landed");
+  expect(await output(target, "ls")).toBe("base.txt\nsmall.txt");
+  // Nothing of it is left in the workspace or on the host.
+  expect(await output(large, `ls -A '${large.contextDir}'`)).not.toContain("bundle");
+  expect(await readdir(folder)).toEqual([]);
+  const none = await merge([small], { means: { ...means, bytesMax: 100 } });
+  expect(none).toMatchObject({ ok: false, failure: { code: "merge-refused" } });
+});
 
 const STRATEGIES: readonly MergeStrategy[] = ["sequential", "branch-per-source", "cherry-pick"];
 

@@ -50,7 +50,7 @@ export async function mergeWorkspaces(request: MergeRequest): Promise<Result<Mer
       return { ok: false, failure: { code: "merge-refused", message, details: { dirty }, hint } };
     }
     const merged = await withMergeRoom(request.means, position.value.objectFormat, (room) =>
-      mergeIn(room, request, position.value),
+      mergeIn({ ...room, bytesMax: request.means.bytesMax }, request, position.value),
     );
     if (!merged.ok || merged.value !== "moved") return merged as Result<MergeReport>;
     if (tries === TRIES) {
@@ -60,7 +60,7 @@ export async function mergeWorkspaces(request: MergeRequest): Promise<Result<Mer
   }
 }
 
-type Room = MergeRoom & { readonly folder: string };
+type Room = MergeRoom & { readonly folder: string; readonly bytesMax: number };
 
 async function mergeIn(
   room: Room,
@@ -118,14 +118,14 @@ interface BringIn {
 }
 
 async function bringIn(
-  { repository, folder }: Room,
+  { repository, folder, bytesMax }: Room,
   place: Place,
   { position: { head }, known, ref }: BringIn,
 ): Promise<Result<void>> {
-  const bundle = await bringOut(place, { folder, head, known });
+  const bundle = await bringOut(place, { folder, head, known, bytesMax });
   if (!bundle.ok || bundle.value === null)
     return bundle.ok ? { ok: true, value: undefined } : bundle;
-  return repository.importBundle({ bundle: bundle.value, ref, head, base: head });
+  return repository.importBundle({ bundle: bundle.value, ref, head, base: head, bytesMax });
 }
 
 interface Computed {

@@ -78,7 +78,16 @@ export async function startOperation(
   return begun ?? failed(context, record, "the process that was to work on it did not begin");
 }
 
-const PASSED_ON = ["MYCELIUM_CACHE", "MYCELIUM_CRASH_AT", "DOCKER_HOST", "TMPDIR", "LANG", "USER"];
+const PASSED_ON = [
+  "MYCELIUM_CACHE",
+  "MYCELIUM_VAULT",
+  "MYCELIUM_MERGE_MB",
+  "MYCELIUM_CRASH_AT",
+  "DOCKER_HOST",
+  "TMPDIR",
+  "LANG",
+  "USER",
+];
 
 function passedOn(environment: Environment): Readonly<Record<string, string>> {
   const found = PASSED_ON.flatMap((name) => {

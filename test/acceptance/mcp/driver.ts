@@ -3,6 +3,8 @@ import { eventually } from "../../support/eventually.ts";
 import type { Sandbox } from "../../support/cli.ts";
 import type { Answered, McpClient } from "../../support/mcp-client.ts";
 
+export type { Answered } from "../../support/mcp-client.ts";
+
 export type Kind = "local" | "sandbox" | "docker" | "vm";
 
 /** What the phases share: the client, the kind, and the workspaces of earlier phases. */

@@ -12,11 +12,13 @@ import { lifecycle } from "./phases/lifecycle.ts";
 import { network } from "./phases/network.ts";
 import { adopt, parallel, prepare, setEnv } from "./phases/orchestration.ts";
 import { swarm } from "./phases/swarm.ts";
+import { swarmLife } from "./phases/swarm-life.ts";
+import { teams } from "./phases/teams.ts";
 import { snapshots } from "./phases/snapshots.ts";
 
 const TIMEOUT_MS = 900_000;
 /** So that none gets lost without a word. */
-const STEPS_MIN = 118;
+const STEPS_MIN = 148;
 
 const PHASES = [
   lifecycle,
@@ -29,6 +31,8 @@ const PHASES = [
   prepare,
   parallel,
   swarm,
+  teams,
+  swarmLife,
   adopt,
   cleanup,
 ];

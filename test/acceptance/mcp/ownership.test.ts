@@ -178,6 +178,24 @@ test("a detached call goes on when its server is killed, and a new session reads
   expect(await sh(two, "slow", "cat made.txt")).toBe("made\n");
 });
 
+test("a detached call has the vault that its server has", async () => {
+  await using sandbox = await makeSandbox();
+  const env = { MYCELIUM_VAULT: join(sandbox.repository.folder, "elsewhere") };
+  await using mcp = await connectMcp(sandbox, { ...LOCAL, env });
+  await mcp.done("vault", { action: "write", path: "spec.md", content: "from elsewhere" });
+  await mcp.done("workspace_create", { name: "golden" });
+  await mcp.done("snapshot", { workspace_id: "golden", action: "create", name: "golden" });
+  const { operation_id } = await mcp.done("swarm_run", {
+    golden_workspace: "golden",
+    tasks: [{ name: "reads", command: "cat context.md" }],
+    vault_context: [{ kind: "read", query: "spec.md" }],
+    detached: true,
+  });
+  const ended = await mcp.done("operation_wait", { operation_id, timeout_secs: 60 });
+  expect(ended).toMatchObject({ state: "done", result: { success: true } });
+  expect(JSON.stringify(ended["result"])).toContain("from elsewhere");
+});
+
 test("a detached call is cancelled by its id, and leaves nothing", async () => {
   await using sandbox = await makeSandbox();
   await using mcp = await connectMcp(sandbox, LOCAL);

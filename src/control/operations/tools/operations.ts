@@ -40,7 +40,8 @@ export function shownOperation(record: OperationRecord): ShownOperation {
   const { id, tool, state, started_at, ended_at, progress, result, error } = record;
   return {
     operation_id: id,
-    tool: tool.replace(/^tool\./, ""),
+    // As agents know it, whatever list it stands in.
+    tool: tool.replace(/^tool\./, "").replaceAll(".", "_"),
     state,
     started_at,
     ended_at,

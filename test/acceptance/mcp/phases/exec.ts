@@ -99,8 +99,11 @@ async function background({ mcp, primary }: Stage, step: Steps["step"]): Promise
     expect(await act("poll", { job_id: job })).toMatchObject({ stdout: "one\ntwo\n" });
   });
   await step("kill ends it", async () => {
-    const started = await act("start", { command: "sleep 300" });
+    const started = await act("start", { command: "echo up; sleep 300" });
     const ended = { job_id: started["job_id"], signal: 9 };
+    await becomes(async () => {
+      expect(await act("poll", ended)).toMatchObject({ running: true, stdout: "up\n" });
+    });
     await act("kill", ended);
     await becomes(async () => {
       expect(await act("poll", ended)).toMatchObject({ running: false, signal: "SIGKILL" });
