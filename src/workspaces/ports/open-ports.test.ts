@@ -101,6 +101,7 @@ test("a keeper that nobody wrote down, or whose workspace is gone, ends by itsel
   await rm(join(folder.path, "ports.json"));
   const isListedGone = async () => !(await isListening(listed.hostPort));
   await eventually("the one without a workspace ends", isListedGone);
+  expect(openPortsOf(folder.path)).toEqual([]);
 });
 
 test("a process that merely has a keeper's number is never taken for it", async () => {

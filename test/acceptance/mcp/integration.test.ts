@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { makeSandbox } from "../../support/cli.ts";
 import { probeSandbox } from "../../../src/workspaces/sandbox/probe.ts";
+import { emptiedDockerHome } from "../../support/docker-rig.ts";
 import { connectMcp } from "../../support/mcp-client.ts";
 import { countSteps, whatFailed, type Kind, type Stage } from "./driver.ts";
 import { cleanup } from "./phases/cleanup.ts";
@@ -42,7 +43,9 @@ describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
     await using sandbox = await makeSandbox();
     // Containers are made of an image: of this machine's own files, once and then found again.
-    if (kind === "docker") await sandbox.json(["image", "build", "--from", "host"]);
+    const isDocker = kind === "docker";
+    await using _emptied = isDocker ? emptiedDockerHome(sandbox.home) : null;
+    if (isDocker) await sandbox.json(["image", "build", "--from", "host"]);
     await using mcp = await connectMcp(sandbox, { args: ["--kind", kind] });
     const isLocal = kind === "local";
     const stage: Stage = {
