@@ -18,6 +18,14 @@ const EXAMPLES = join(TOP, "examples");
 const BRANCH = "mycelium-trial";
 const TASKS = ["faq", "byte-size", "source-sizes"];
 const STEP_TIMEOUT_MS = 3_600_000;
+const REGISTRY_VARIABLES = new Set([
+  "NODE_EXTRA_CA_CERTS",
+  "SSL_CERT_FILE",
+  "HTTPS_PROXY",
+  "HTTP_PROXY",
+  "NO_PROXY",
+  "npm_config_registry",
+]);
 
 const { values } = parseArgs({
   options: {
@@ -64,7 +72,14 @@ async function makeEnvironment(folder: string): Promise<Record<string, string>> 
     HOME: process.env["HOME"] ?? folder,
     MYCELIUM_HOME: join(folder, "home"),
     GIT_PAGER: "cat",
+    ...registryVariables(),
   };
+}
+
+/** How this machine reaches a package registry: the check installs the packed program as a user does. */
+function registryVariables(): Record<string, string> {
+  const named = Object.entries(process.env).filter(([name]) => REGISTRY_VARIABLES.has(name));
+  return Object.fromEntries(named.map(([name, value]) => [name, value ?? ""]));
 }
 
 /** All refs and all that is not committed: what must be the same afterwards. */
@@ -104,6 +119,8 @@ doctor: ${JSON.stringify(doctor)}
 doctor_timeout: 1800
 # A check keeps two cores busy, and the proof of a landing is one more: it waits for its batch to fill.
 max_parallel: ${Math.max(1, Math.floor(availableParallelism() / 2))}
+workspace:
+  pass_env: ${JSON.stringify(Object.keys(registryVariables()))}
 landing:
   linger_seconds: 600
 agents:

@@ -119,6 +119,7 @@ export type TaskMove =
  *   running --> needs_human_review: hold
  *   validated --> complete: land
  *   validated --> pending: send-back
+ *   validated --> skipped: skip
  *   validated --> failed: fail
  *   validated --> needs_human_review: hold
  *   failed --> pending: reopen
@@ -134,6 +135,7 @@ export const TASK_TRANSITIONS: Readonly<
   validated: {
     "land": "complete",
     "send-back": "pending",
+    "skip": "skipped",
     "fail": "failed",
     "hold": "needs_human_review",
   },

@@ -7,6 +7,7 @@ import { withRepository } from "./lease-keeper.ts";
 import { recover } from "./recover.ts";
 import { findDirtyCheckout, requireBranch } from "./require-branch.ts";
 import type { RunContext } from "./run-context.ts";
+import { skipLandedMeanwhile } from "./skip-landed.ts";
 import { openSnapshot } from "./snapshot.ts";
 
 const RUNS_SEARCHED_MAX = 1000;
@@ -63,6 +64,7 @@ export async function resumeRun(parts: RunParts, run: RunRow): Promise<RunEnding
     return conductRun(parts, run, lease, async (context) => {
       const recovered = await recover(context);
       await recordResumed(context, run, tip, recovered);
+      await skipLandedMeanwhile(context);
       await stopWhereDirty(context);
     });
   });

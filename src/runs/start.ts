@@ -5,13 +5,14 @@ import { checkTasks } from "../planning/check-tasks.ts";
 import { readTaskFolders, type TaskFolder } from "../planning/task-folders.ts";
 import { findRun, insertRun, type RunRow } from "../store/runs.ts";
 import type { Change } from "../store/store.ts";
-import { insertTasks, moveTaskIn } from "../store/tasks.ts";
+import { insertTasks } from "../store/tasks.ts";
 import { schedulableOf } from "./board.ts";
 import { conductRun, type RunEnding, type RunParts } from "./conduct.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { findLandedBefore, type LandedBefore } from "./landed-before.ts";
 import { withRepository } from "./lease-keeper.ts";
 import { findDirtyCheckout, requireBranch } from "./require-branch.ts";
+import { skipLandedIn } from "./skip-landed.ts";
 
 export interface RunRequest {
   /** Ids of the tasks to run; all of them where it is left out. */
@@ -192,11 +193,6 @@ async function skipLanded(change: Change, { runId, tasks, before }: NewRun): Pro
   for (const { manifest, fingerprint } of tasks) {
     const landed = before.get(fingerprint);
     if (landed === undefined) continue;
-    const reason = "landed-before";
-    const message = `run ${landed.runId} landed it as ${landed.commit.slice(0, 12)}`;
-    const payload = { reason, message };
-    await change.event(runId, { type: "task.skipped", task_id: manifest.id, payload });
-    const values = { reason, message, landed_commit: landed.commit, ended_at: change.now };
-    await moveTaskIn(change, { runId, taskId: manifest.id }, "skip", values);
+    await skipLandedIn(change, { runId, taskId: manifest.id }, landed);
   }
 }

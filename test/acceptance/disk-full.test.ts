@@ -120,7 +120,7 @@ describe.skipIf(isSkipped)(`a full disk below the home (${SMALL_DISK_HOW_TO})`, 
     await using home = await makeSmallHome();
     const flag = join(home.sandbox.repository.folder, "flag");
     const fill = `if [ ! -e ${flag} ]; then touch ${flag}; cat /dev/zero > "$HOME/../mycelium-home/ballast"; fi`;
-    const doctor = `case "$PWD" in *._landing/*) ${fill};; esac; test -f README.md`;
+    const doctor = `case "$PWD" in */r1._landing/*) ${fill};; esac; test -f README.md`;
     await home.sandbox.configure({ ...SHELL_AGENT, doctor });
     await home.sandbox.tasks(TASKS);
     await expectClearFailure(home, await home.mycelium("run", "--run-id", "r1"));
@@ -151,7 +151,7 @@ describe.skipIf(isSkipped)(`a full disk below the repository (${SMALL_DISK_HOW_T
     if (disk === null) throw new Error(SMALL_DISK_HOW_TO);
     const flag = join(sandbox.repository.folder, "flag");
     const fill = `if [ ! -e ${flag} ]; then touch ${flag}; cat /dev/zero > ${small}/ballast; fi`;
-    const doctor = `case "$PWD" in *._landing/*) ${fill};; esac; test -f README.md`;
+    const doctor = `case "$PWD" in */r1._landing/*) ${fill};; esac; test -f README.md`;
     await sandbox.configure({ ...SHELL_AGENT, doctor });
     await sandbox.tasks(TASKS);
     const { path } = sandbox.repository;

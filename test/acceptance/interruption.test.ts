@@ -115,7 +115,7 @@ describe("a run that is told to stop", () => {
   it("while a candidate is proved lands nothing then, and lands it when gone on with", async () => {
     await using sandbox = await makeSandbox();
     const gate = gateIn(sandbox, "doctor");
-    const doctor = `case "$PWD" in *._landing/*) ${gate.wait};; esac; test -f README.md`;
+    const doctor = `case "$PWD" in */r1._landing/*) ${gate.wait};; esac; test -f README.md`;
     await sandbox.configure({ ...SHELL_AGENT, doctor });
     await sandbox.tasks([writes("early", "echo done > early.txt")]);
     const before = await sandbox.tip();

@@ -129,7 +129,7 @@ describe("landing", () => {
     // The doctor of the first landing is the person: it moves the branch while the candidate is proved.
     const flag = join(repository.folder, "pushed");
     const push =
-      `case "$PWD" in *._landing/*) if [ ! -e ${flag} ]; then touch ${flag}; ` +
+      `case "$PWD" in */r1._landing/*) if [ ! -e ${flag} ]; then touch ${flag}; ` +
       `c=$(git -C ${repository.path} -c user.name=P -c user.email=p@localhost commit-tree -p main -m person 'main^{tree}'); ` +
       `git -C ${repository.path} update-ref refs/heads/main $c; fi;; esac; test -f README.md`;
     await withWriter(sandbox, { doctor: push });

@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { makeSandbox, ofType } from "../support/cli.ts";
 
@@ -44,5 +46,22 @@ describe("a second run of the same tasks", () => {
     await sandbox.repository.git("reset", "--quiet", "--hard", "HEAD~1");
     expect(await sandbox.mycelium(["run", "--run-id", "r2"])).toMatchObject({ code: 0 });
     expect(sandbox.state("r2").tasks).toMatchObject([{ state: "complete" }]);
+  });
+
+  it("goes on with a run without working again on what another has landed meanwhile", async () => {
+    await using sandbox = await makeSandbox();
+    const gate = join(sandbox.repository.folder, "gate");
+    await sandbox.configure({ doctor: `test -e ${gate}`, max_attempts: 2 });
+    await sandbox.tasks(TASKS);
+    expect(await sandbox.mycelium(["run", "--run-id", "r1"])).toMatchObject({ code: 1 });
+    await writeFile(gate, "");
+    expect(await sandbox.mycelium(["run", "--run-id", "r2"])).toMatchObject({ code: 0 });
+    const tip = await sandbox.tip();
+    expect(await sandbox.mycelium(["resume", "r1"])).toMatchObject({ code: 0 });
+    expect(await sandbox.tip()).toBe(tip);
+    expect(sandbox.state("r1").tasks).toMatchObject([
+      { state: "skipped", reason: "landed-before" },
+      { state: "skipped", reason: "landed-before" },
+    ]);
   });
 });
