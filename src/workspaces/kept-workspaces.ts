@@ -70,12 +70,21 @@ export async function snapshotKept(
   return settle(ledger, claimed.value, await workspace.snapshot(name));
 }
 
-/** Removes a workspace without a look at what is in it. */
-export async function destroyKept(means: KeptMeans, id: string): Promise<void> {
-  markRemoving(means.ledger, id);
+/** As if its maker had been killed: the next sweep finds out what there is of it. */
+const NOBODY = { pid: process.pid, identity: null } as const;
+
+/** Removes a workspace without a look at what is in it. Where that fails, the sweep tries again. */
+export async function destroyKept({ provider, ledger }: KeptMeans, id: string): Promise<void> {
+  markRemoving(ledger, id);
   crashPoint("kept.removing");
-  await means.provider.remove(id);
-  means.ledger.forget(id);
+  try {
+    await provider.remove(id);
+  } catch (error) {
+    const entry = ledger.find(id);
+    if (entry !== null) ledger.write({ ...entry, maker: NOBODY });
+    throw error;
+  }
+  ledger.forget(id);
 }
 
 export async function deleteKeptSnapshot(
@@ -118,9 +127,6 @@ export function missingWorkspace(id: string, entry: KeptEntry | null): Result<ne
     details: { id },
   });
 }
-
-/** As if its maker had been killed: the next sweep finds out what there is of it. */
-const NOBODY = { pid: process.pid, identity: null } as const;
 
 function settle<T>(ledger: KeptLedger, entry: KeptEntry, made: Result<T>): Result<T> {
   crashPoint("kept.made");

@@ -6,6 +6,7 @@ import {
 } from "../../src/workspaces/docker/docker.ts";
 import { openEngine } from "../../src/workspaces/docker/engine.ts";
 import { buildImage } from "../../src/workspaces/images/build-image.ts";
+import { containerName, LABELS, snapshotImage } from "../../src/workspaces/docker/layout.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import type { LastingProvider } from "../../src/workspaces/lasting-workspace.ts";
 import type { LastingRig } from "./lasting-rig.ts";
@@ -67,6 +68,24 @@ export async function dockerRig(
       for (const id of await provider.list()) await provider.remove(id);
       await removeSnapshots(provider);
       await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What the engine has of a home, for as long as a test that goes by the program alone. */
+export function emptiedDockerHome(home: string): AsyncDisposable {
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const labels = { [LABELS.home]: join(home, "docker") };
+      for (const found of await engine.listContainers(labels)) {
+        const id = found.labels[LABELS.workspace] ?? "";
+        await engine.removeContainer(containerName(join(home, "docker"), id));
+      }
+      for (const found of await engine.listImages(labels)) {
+        const id = found[LABELS.snapshot] ?? "";
+        await engine.removeImage(snapshotImage(join(home, "docker"), id));
+      }
+      await engine.removeNameless(labels);
     },
   };
 }

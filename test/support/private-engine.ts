@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createDockerProvider } from "../../src/workspaces/docker/docker.ts";
 import { openEngine, type Engine } from "../../src/workspaces/docker/engine.ts";
 import { buildImage } from "../../src/workspaces/images/build-image.ts";
 import type { LastingProvider } from "../../src/workspaces/lasting-workspace.ts";
+import { codeOf } from "../../src/workspaces/workspace-failure.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -68,7 +69,10 @@ export async function privateEngine(diskMegabytes: number): Promise<PrivateEngin
     image,
     start,
     end,
-    kill: () => endBy("SIGKILL"),
+    kill: async () => {
+      await endBy("SIGKILL");
+      await endContainerd(at("exec/containerd/containerd.pid"));
+    },
     [Symbol.asyncDispose]: async () => {
       if (running === null) await start();
       for (const id of await provider.list()) await provider.remove(id);
@@ -114,6 +118,19 @@ function startEngine(at: (name: string) => string, keeper: number): ChildProcess
   });
   closeSync(log);
   return started;
+}
+
+/**
+ * The engine's own containerd ends with it. Where nobody takes in what has lost its parent, its number
+ * stays taken, and by that file the next engine would take it for one that runs.
+ */
+async function endContainerd(pidFile: string): Promise<void> {
+  try {
+    process.kill(Number(await readFile(pidFile, "utf8")), "SIGKILL");
+  } catch (error) {
+    if (!["ENOENT", "ESRCH"].includes(codeOf(error))) throw error;
+  }
+  await rm(pidFile, { force: true });
 }
 
 async function answering(engine: Engine, log: string): Promise<void> {

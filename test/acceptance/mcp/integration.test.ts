@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { makeSandbox } from "../../support/cli.ts";
 import { probeSandbox } from "../../../src/workspaces/sandbox/probe.ts";
+import { emptiedDockerHome } from "../../support/docker-rig.ts";
 import { connectMcp } from "../../support/mcp-client.ts";
 import { VM_CACHE } from "../../support/vm-rig.ts";
 import { countSteps, whatFailed, type Kind, type Stage } from "./driver.ts";
@@ -37,17 +38,18 @@ const PHASES = [
   cleanup,
 ];
 
-/** `MYCELIUM_MCP_KINDS=docker,vm` has others walk the same steps. */
+/** Where nothing may be skipped, on every kind; `MYCELIUM_MCP_KINDS=docker,vm` names others. */
 const { kind: sandboxes } = await probeSandbox();
-const isWhole = sandboxes === "available" || process.env["MYCELIUM_REQUIRE_ALL"] === "1";
-const BY_DEFAULT = isWhole ? "local,sandbox" : "local";
+const BY_DEFAULT = kindsByDefault();
 const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? BY_DEFAULT).split(",") as readonly Kind[];
 
 describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
     await using sandbox = await makeSandbox();
     // Containers are made of an image: of this machine's own files, once and then found again.
-    if (kind === "docker") await sandbox.json(["image", "build", "--from", "host"]);
+    const isDocker = kind === "docker";
+    await using _emptied = isDocker ? emptiedDockerHome(sandbox.home) : null;
+    if (isDocker) await sandbox.json(["image", "build", "--from", "host"]);
     const env: Record<string, string> = kind === "vm" ? { MYCELIUM_CACHE: VM_CACHE } : {};
     await using mcp = await connectMcp(sandbox, { args: ["--kind", kind], env });
     const isLocal = kind === "local";
@@ -67,3 +69,8 @@ describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
     expect(steps.reports.length).toBeGreaterThanOrEqual(STEPS_MIN);
   });
 });
+
+function kindsByDefault(): string {
+  if (process.env["MYCELIUM_REQUIRE_ALL"] === "1") return "local,sandbox,docker,vm";
+  return sandboxes === "available" ? "local,sandbox" : "local";
+}
