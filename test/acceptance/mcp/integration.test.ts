@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makeSandbox } from "../../support/cli.ts";
+import { WORKSPACE_KINDS } from "../../../src/workspaces/workspace.ts";
 import { probeSandbox } from "../../../src/workspaces/sandbox/probe.ts";
 import { connectMcp } from "../../support/mcp-client.ts";
 import { countSteps, whatFailed, type Kind, type Stage } from "./driver.ts";
@@ -36,11 +37,16 @@ const PHASES = [
   cleanup,
 ];
 
-/** `MYCELIUM_MCP_KINDS=docker,vm` has others walk the same steps. */
+/**
+ * All kinds where no suite may skip, otherwise those that need nothing to be installed;
+ * `MYCELIUM_MCP_KINDS=docker,vm` has others walk the same steps.
+ */
 const { kind: sandboxes } = await probeSandbox();
-const isWhole = sandboxes === "available" || process.env["MYCELIUM_REQUIRE_ALL"] === "1";
-const BY_DEFAULT = isWhole ? "local,sandbox" : "local";
-const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? BY_DEFAULT).split(",") as readonly Kind[];
+const isWhole = process.env["MYCELIUM_REQUIRE_ALL"] === "1";
+const BY_DEFAULT = sandboxes === "available" ? "local,sandbox" : "local";
+const KINDS = (
+  process.env["MYCELIUM_MCP_KINDS"] ?? (isWhole ? WORKSPACE_KINDS.join(",") : BY_DEFAULT)
+).split(",") as readonly Kind[];
 
 describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
