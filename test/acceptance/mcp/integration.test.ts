@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makeSandbox } from "../../support/cli.ts";
+import { WORKSPACE_KINDS } from "../../../src/workspaces/workspace.ts";
 import { probeSandbox } from "../../../src/workspaces/sandbox/probe.ts";
 import { emptiedDockerHome } from "../../support/docker-rig.ts";
 import { connectMcp } from "../../support/mcp-client.ts";
@@ -38,10 +39,16 @@ const PHASES = [
   cleanup,
 ];
 
-/** Where nothing may be skipped, on every kind; `MYCELIUM_MCP_KINDS=docker,vm` names others. */
+/**
+ * All kinds where no suite may skip, otherwise those that need nothing to be installed;
+ * `MYCELIUM_MCP_KINDS=docker,vm` has others walk the same steps.
+ */
 const { kind: sandboxes } = await probeSandbox();
-const BY_DEFAULT = kindsByDefault();
-const KINDS = (process.env["MYCELIUM_MCP_KINDS"] ?? BY_DEFAULT).split(",") as readonly Kind[];
+const isWhole = process.env["MYCELIUM_REQUIRE_ALL"] === "1";
+const BY_DEFAULT = sandboxes === "available" ? "local,sandbox" : "local";
+const KINDS = (
+  process.env["MYCELIUM_MCP_KINDS"] ?? (isWhole ? WORKSPACE_KINDS.join(",") : BY_DEFAULT)
+).split(",") as readonly Kind[];
 
 describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
   test("pass, each of them", { timeout: TIMEOUT_MS }, async () => {
@@ -69,8 +76,3 @@ describe.each(KINDS)("the steps of the design, on %s workspaces", (kind) => {
     expect(steps.reports.length).toBeGreaterThanOrEqual(STEPS_MIN);
   });
 });
-
-function kindsByDefault(): string {
-  if (process.env["MYCELIUM_REQUIRE_ALL"] === "1") return "local,sandbox,docker,vm";
-  return sandboxes === "available" ? "local,sandbox" : "local";
-}
