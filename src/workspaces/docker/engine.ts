@@ -274,7 +274,7 @@ function images(
       }),
     removeImage: (image) =>
       asking.repeat(async (docker, abortSignal) => {
-        await tolerating([NOT_FOUND], docker.getImage(image).remove({ force: false, abortSignal }));
+        await removeImage(docker.getImage(image).remove({ force: false, abortSignal }));
       }),
     removeNameless: (labels) =>
       asking.repeat(async (docker, abortSignal) => {
@@ -282,7 +282,7 @@ function images(
         for (const { Id: id } of await docker.listImages({ filters, abortSignal })) {
           const removed = docker.getImage(id).remove({ force: false, abortSignal });
           // One that something stands on is needed still.
-          await tolerating([NOT_FOUND, CONFLICT], removed);
+          await tolerating([CONFLICT], removeImage(removed));
         }
       }),
     tagImage: (image, repo, tag) =>
@@ -290,6 +290,15 @@ function images(
         await docker.getImage(image).tag({ repo, tag, abortSignal });
       }),
   };
+}
+
+/** One that is not there, or that is being taken away by an earlier question, is fine. */
+async function removeImage(removed: Promise<unknown>): Promise<void> {
+  try {
+    await tolerating([NOT_FOUND], removed);
+  } catch (error) {
+    if (!/unrecognized image ID/.test(String(error))) throw error;
+  }
 }
 
 function labelFilter(labels: Readonly<Record<string, string>>): string[] {
