@@ -109,7 +109,8 @@ describe.skipIf(isSkipped)(`answers of the engine that get lost${whySkipped}`, (
     const deletion = { request: /^DELETE .*\/images\//, at };
     const deleted = () => rig.provider.deleteSnapshot("one@base");
     value(await cutting(rig.proxy, deletion, deleted));
-    const isGone = async () => (await found(rig)).snapshots.length === 0;
+    // The engine may fail to list them while one is being taken away.
+    const isGone = async () => (await found(rig).catch(() => null))?.snapshots.length === 0;
     await eventually("what was under way is done", isGone);
   });
 
