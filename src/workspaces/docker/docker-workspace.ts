@@ -157,8 +157,12 @@ export class DockerWorkspace implements Workspace {
     } catch (error) {
       if (error instanceof Refusal) return { ok: false, failure: error.failure };
       if (!(error instanceof GuestRefusal || error instanceof GuestLost)) throw error;
-      const reason = error instanceof GuestRefusal ? error.reason : "lost";
-      return workspaceFailure(`${path}: ${error.message}`, { details: { path, reason } });
+      const details = { path, reason: error instanceof GuestRefusal ? error.reason : "lost" };
+      const hint =
+        error instanceof GuestLost
+          ? { hint: "try again: nothing is harmed by doing it twice" }
+          : {};
+      return workspaceFailure(`${path}: ${error.message}`, { details, ...hint });
     }
   }
 }

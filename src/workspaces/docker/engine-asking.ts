@@ -70,7 +70,7 @@ export function openAsking(addressOf: () => EngineAddress, limits: EngineLimits)
     try {
       return await ask(question, timeoutMs);
     } catch (error) {
-      if (reasonOf(error) !== CUT) throw error;
+      if (!isCut(error)) throw error;
       return whileAway(error, () => ask(question, timeoutMs));
     }
   }
@@ -121,7 +121,12 @@ export function isLost(error: unknown): boolean {
   return error instanceof Refusal && wasLost(error.failure);
 }
 
-/** The same of a failure. */
+/** Whether it was lost by a connection that ended, not by one that took too long. */
+export function isCut(error: unknown): boolean {
+  return reasonOf(error) === CUT;
+}
+
+/** `isLost`, of a failure. */
 export function wasLost({ details }: Failure): boolean {
   return details["reason"] === CUT || details["reason"] === TIMED_OUT;
 }

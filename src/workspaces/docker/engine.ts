@@ -92,6 +92,9 @@ const LOG_LINES_MAX = 10_000;
 const SAID_BYTES_MAX = 16_384;
 const REMOVAL_WITHIN_MS = 60_000;
 const REMOVAL_PAUSE_MS = 50;
+const LISTINGS_MAX = 100;
+/** What it says of an image that is being taken away. */
+const VANISHING = /unrecognized image ID/;
 const NOT_FOUND = 404;
 const CONFLICT = 409;
 const NOT_MODIFIED = 304;
@@ -269,20 +272,21 @@ function images(
     listImages: (labels) =>
       asking.look(async (docker, abortSignal) => {
         const filters = { label: labelFilter(labels), dangling: ["false"] };
-        const found = await docker.listImages({ filters, abortSignal });
+        const found = await listing(() => docker.listImages({ filters, abortSignal }));
         return found.map(({ Labels }) => Labels ?? {});
       }),
     removeImage: (image) =>
       asking.repeat(async (docker, abortSignal) => {
-        await tolerating([NOT_FOUND], docker.getImage(image).remove({ force: false, abortSignal }));
+        await removeImage(docker.getImage(image).remove({ force: false, abortSignal }));
       }),
     removeNameless: (labels) =>
       asking.repeat(async (docker, abortSignal) => {
         const filters = { label: labelFilter(labels), dangling: ["true"] };
-        for (const { Id: id } of await docker.listImages({ filters, abortSignal })) {
+        const found = await listing(() => docker.listImages({ filters, abortSignal }));
+        for (const { Id: id } of found) {
           const removed = docker.getImage(id).remove({ force: false, abortSignal });
           // One that something stands on is needed still.
-          await tolerating([NOT_FOUND, CONFLICT], removed);
+          await tolerating([CONFLICT], removeImage(removed));
         }
       }),
     tagImage: (image, repo, tag) =>
@@ -290,6 +294,27 @@ function images(
         await docker.getImage(image).tag({ repo, tag, abortSignal });
       }),
   };
+}
+
+/** One that is not there, or that is being taken away by an earlier question, is fine. */
+async function removeImage(removed: Promise<unknown>): Promise<void> {
+  try {
+    await tolerating([NOT_FOUND], removed);
+  } catch (error) {
+    if (!VANISHING.test(String(error))) throw error;
+  }
+}
+
+/** The engine fails to list its images while one of them is being taken away. */
+async function listing<T>(list: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await list();
+    } catch (error) {
+      if (tries >= LISTINGS_MAX || !VANISHING.test(String(error))) throw error;
+      await systemClock.sleep(REMOVAL_PAUSE_MS);
+    }
+  }
 }
 
 function labelFilter(labels: Readonly<Record<string, string>>): string[] {

@@ -1,13 +1,15 @@
 import type { ContainerCreateOptions } from "dockerode";
 import { Refusal } from "../../domain/failure.ts";
 import { systemClock } from "../../lib/clock.ts";
-import { isLost } from "./engine-asking.ts";
+import { isCut, isLost } from "./engine-asking.ts";
 import type { Engine } from "./engine.ts";
 import { LABELS } from "./layout.ts";
 
 /** How often something is asked for whose answer was lost, and the pause where it is under way. */
 const TRIES_MAX = 5;
 const UNDER_WAY_PAUSE_MS = 200;
+/** How long a snapshot is waited for whose answer was lost, before it is taken again. */
+const UNDER_WAY_MS_MAX = 20_000;
 
 /**
  * Makes a container and answers its id, whatever becomes of the engine's answer: the one that carries
@@ -50,12 +52,23 @@ export async function commitContainerOnce(
     } catch (error) {
       if (!isLost(error)) throw error;
       await backOr(engine, error);
-      if ((await engine.listImages(labels)).length > 0) break;
-      if (tries >= TRIES_MAX) throw error;
+      if (await appears(engine, labels)) break;
+      // One that takes too long may be going on: another beside it would take no less.
+      if (tries >= TRIES_MAX || !isCut(error)) throw error;
     }
   }
   // An earlier try may have been done all the same, and has lost its name to the last.
   await engine.removeNameless(labels);
+}
+
+/** What was asked may be under way still: another beside it would be a second one. */
+async function appears(engine: Engine, labels: Readonly<Record<string, string>>): Promise<boolean> {
+  const untilMs = systemClock.monotonic() + UNDER_WAY_MS_MAX;
+  for (;;) {
+    if ((await engine.listImages(labels)).length > 0) return true;
+    if (systemClock.monotonic() >= untilMs) return false;
+    await systemClock.sleep(UNDER_WAY_PAUSE_MS);
+  }
 }
 
 /** Where it does not come back, what was asked stays unknown. */

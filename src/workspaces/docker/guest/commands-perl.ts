@@ -17,7 +17,7 @@ sub run_command {
   my $started = start_child($wanted, $cwd, undef);
   return if !$started;
   my ($bytes, @ending) = tend($started, undef, $note);
-  note($note, "@ending @$bytes") if $note ne '';
+  end_note(@ending, @$bytes) if $note ne '';
   undef $noted;
   send_list('X', @ending);
 }
@@ -87,7 +87,7 @@ sub tend {
   my ($run, $deadline, $note) = @_;
   my %state = (status => undef, kill_at => undef, over_at => undef, pending => '', input_ends => 0,
     'out bytes' => 0, 'err bytes' => 0);
-  $noted = { path => $note, run => $run, state => \%state } if defined $note && $note ne '';
+  $noted = { run => $run, state => \%state } if defined $note && $note ne '';
   set_nonblocking($run->{feed}) if $run->{feed};
   obey($run, \%state);
   while (1) {

@@ -34,9 +34,8 @@ my $received = '';
 # A job is kept when the other end goes, and then there is nobody to talk to.
 my $keeps_job = 0;
 my $is_alone = 0;
-# The command that runs and where its ending is noted; and the note that is not needed any more.
-my $noted;
-my $last_note;
+# The command that runs whose ending is noted, where, and the note that is not needed any more.
+my ($noted, $note_file, $last_note);
 `;
 
 /** What each word leads to: last, because by then everything is defined. */

@@ -10,18 +10,12 @@ sub note {
   return rename "$path.new", $path;
 }
 
-# Only where there is nothing: whoever comes first, a command or who gives it up, keeps the other off.
-sub note_first {
-  my ($path, $text) = @_;
-  sysopen(my $file, $path, O_WRONLY | O_CREAT | O_EXCL, 0600) or return 0;
-  syswrite($file, $text);
-  return close $file;
-}
-
+# A note about a command is a line when it begins and a line when it ends: the last that is whole counts.
 sub read_note {
   my ($path) = @_;
   open(my $file, '<', $path) or return ();
-  return split / /, <$file> // '';
+  my @whole = grep { chomp } <$file>;
+  return split / /, $whole[-1] // '';
 }
 
 sub make_folders {
@@ -30,9 +24,11 @@ sub make_folders {
   for my $part (grep { $_ ne '' } split m{/}, $folder) { $made .= "/$part"; mkdir $made, 0700 }
 }
 
-my $is_tidy = 0;
+my ($is_tidy, $own_start) = (0);
 
-# One answer a connection at most is not known to have arrived; they are kept for a while.
+# Only where there is nothing: whoever comes first, a command or who gives it up, keeps the other off.
+# One answer a connection at most is not known to have arrived; they are kept for a while. A disk
+# without room keeps no command from running.
 sub begin_note {
   my ($path) = @_;
   my ($folder) = $path =~ m{^(.*)/};
@@ -45,8 +41,14 @@ sub begin_note {
   }
   unlink $last_note if defined $last_note;
   $last_note = $path;
-  return note_first($path, "running $$ " . start_of($$));
+  undef $note_file;
+  sysopen($note_file, $path, O_WRONLY | O_CREAT | O_EXCL, 0600) or return !$!{EEXIST};
+  $own_start //= start_of($$);
+  syswrite($note_file, "running $$ $own_start\n");
+  return 1;
 }
+
+sub end_note { syswrite($note_file, "@_\n") if defined $note_file && defined fileno $note_file }
 
 # The other end is gone: what became of the command is all that can still be kept.
 sub settle_note {
@@ -55,7 +57,7 @@ sub settle_note {
   for my $name (grep { $run->{$_} } qw(out err)) {
     while (my $read = sysread($run->{$name}, my $piece, $PIECE)) { $state->{"$name bytes"} += $read }
   }
-  note($noted->{path}, join ' ', ending_of($state), bytes_of($state)) if defined $state->{status};
+  end_note(ending_of($state), bytes_of($state)) if defined $state->{status};
 }
 
 sub ending_of {
@@ -70,7 +72,7 @@ sub bytes_of { my ($state) = @_; return ($state->{'out bytes'}, $state->{'err by
 sub recall {
   my ($path) = @_;
   make_folders($path =~ m{^(.*)/});
-  return send_list('X', 'never', 0, 0, 0) if note_first($path, 'never');
+  return send_list('X', 'never', 0, 0, 0) if sysopen(my $never, $path, O_WRONLY | O_CREAT | O_EXCL, 0600);
   my @noted;
   for (1 .. 200) {
     @noted = read_note($path);
