@@ -103,6 +103,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "workspaces/lasting-workspace.ts",
     "workspaces/kept-ledger.ts",
     "workspaces/kept-workspaces.ts",
+    "workspaces/kinds-that-answer.ts",
     "workspaces/prepare.ts",
     "workspaces/sweep.ts",
     "workspaces/workspace-name.ts",
