@@ -104,7 +104,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "workspaces/kept-ledger.ts",
     "workspaces/kinds-that-answer.ts",
     "workspaces/kept-workspaces.ts",
-    "workspaces/kinds-that-answer.ts",
     "workspaces/prepare.ts",
     "workspaces/sweep.ts",
     "workspaces/workspace-name.ts",

@@ -179,7 +179,7 @@ describe.skipIf(isSkipped || !mayStartEngines)(
         });
         // A snapshot that was whole stays, in the book as well; each is there once.
         expect(["one@base", "one@base one@new"]).toContain(state.snapshots.join(" "));
-        expect(await sweep(fragile)).toEqual({ removed: [], failed: [], waiting: [] });
+        expect(await sweep(fragile)).toEqual({ removed: [], failed: [], waiting: [], pruned: [] });
         await expectUsable(fragile, kill.left);
         expect(await failureOf(kill.act({ ...fragile }, workspace))).toBe(
           repeated(kill, state.snapshots),
