@@ -60,7 +60,7 @@ describe.skipIf(isSkipped)(`docker workspaces that are kept${whySkipped}`, () =>
     const request = { id: "one", seed: null, env: ENV, limits: { diskMb: 100 } };
     const made = await rig.provider.create(request);
     expect(made.ok ? "" : made.failure.message).toContain("cannot limit the disk");
-    expect(made.ok ? "" : made.failure.hint).toMatch(/disk_mb.*sandbox or vm/);
+    expect(made.ok ? "" : made.failure.hint).toMatch(/disk_mb.*use a vm workspace/);
     expect(await rig.provider.list()).toEqual([]);
   });
 

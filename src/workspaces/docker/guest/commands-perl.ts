@@ -112,10 +112,15 @@ sub tend {
   return ($bytes, ending_of(\%state));
 }
 
+# Notes the command's ending, and answers whether children are left: by one and the same look, for what
+# a second one takes in would be lost.
 sub reap {
   my ($pid, $state) = @_;
-  while ((my $ended = waitpid(-1, WNOHANG)) > 0) { $state->{status} = $? if $ended == $pid }
-  return waitpid(-1, WNOHANG) == 0;
+  while ((my $ended = waitpid(-1, WNOHANG)) >= 0) {
+    return 1 if $ended == 0;
+    $state->{status} = $? if $ended == $pid;
+  }
+  return 0;
 }
 
 sub begin_ending {
