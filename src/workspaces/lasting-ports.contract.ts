@@ -1,5 +1,6 @@
-import { connect, createServer, type Server } from "node:net";
+import { createServer, type Server } from "node:net";
 import { expect, test } from "vitest";
+import { askPort } from "../../test/support/ask-port.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { value, type LastingMeans } from "../../test/support/lasting-rig.ts";
 import { ENV } from "../../test/support/workspace-rig.ts";
@@ -37,13 +38,16 @@ export function describePorts({ makeRig, can }: LastingMeans): void {
     expect(forward).toMatchObject({ guestPort: port, hostPort: expect.any(Number) });
     expect(forward.hostPort).toBeGreaterThan(0);
     expect((await workspace.info()).ports).toEqual([forward]);
-    await eventually("it answers", async () => (await ask(forward.hostPort, "one\n")) !== "");
-    expect(await ask(forward.hostPort, "two\n")).toBe("heard two\n");
+    await eventually("it answers", async () => (await askPort(forward.hostPort, "one\n")) !== "");
+    expect(await askPort(forward.hostPort, "two\n")).toBe("heard two\n");
     expect(await workspace.closePort(port)).toMatchObject({ ok: true });
     expect(await workspace.info()).toMatchObject({ ports: [] });
     expect(await workspace.closePort(port)).toMatchObject({ ok: false });
     if (!can.anyHostPort) value(await workspace.signalJob({ job, signal: "SIGKILL" }));
-    await eventually("nothing answers", async () => (await ask(forward.hostPort, "x\n")) === "");
+    await eventually(
+      "nothing answers",
+      async () => (await askPort(forward.hostPort, "x\n")) === "",
+    );
   });
 
   test("a port of the host that is taken is refused, and opens nothing", async () => {
@@ -55,17 +59,6 @@ export function describePorts({ makeRig, can }: LastingMeans): void {
     expect((await workspace.info()).ports).toEqual([]);
     await new Promise((resolve) => taken.close(resolve));
   });
-}
-
-/** What is said by whoever answers; nothing where nobody does. */
-function ask(port: number, question: string): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  let heard = "";
-  const socket = connect(port, "127.0.0.1", () => socket.end(question));
-  socket.on("data", (chunk) => (heard += chunk.toString()));
-  socket.on("error", () => resolve(""));
-  socket.on("close", () => resolve(heard));
-  return promise;
 }
 
 async function freePort(): Promise<number> {

@@ -1,5 +1,5 @@
-import { connect } from "node:net";
 import { beforeAll, expect, test } from "vitest";
+import { askPort } from "../../test/support/ask-port.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { makeUntilKilled } from "../../test/support/lasting-maker.ts";
 import { makeLasting, seedOf, value } from "../../test/support/lasting-rig.ts";
@@ -21,24 +21,13 @@ const SHOUT = `socket(S, PF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_
   bind(S, sockaddr_in(${GUEST_PORT}, INADDR_LOOPBACK)) or die; listen(S, 9);
   while (accept(C, S)) { local $/; my $heard = <C>; print C uc $heard; close C }`;
 
-/** Says all and answers all that comes back; nothing where nobody does. */
-function ask(port: number, said: string): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  let heard = "";
-  const socket = connect(port, "127.0.0.1", () => socket.end(said));
-  socket.on("data", (chunk) => (heard += chunk.toString()));
-  socket.on("error", () => resolve(""));
-  socket.on("close", () => resolve(heard));
-  return promise;
-}
-
 async function serve(workspace: LastingWorkspace): Promise<void> {
   const command = ["perl", "-MSocket", "-e", SHOUT] as const;
   value(await workspace.startJob({ command, timeoutMs: TIMEOUT_MS }));
 }
 
 const answers = (port: number) =>
-  eventually("it answers", async () => (await ask(port, "hello")) === "HELLO");
+  eventually("it answers", async () => (await askPort(port, "hello")) === "HELLO");
 
 await describeWithMachines("ports of machines", () => {
   beforeAll(async () => {
@@ -116,7 +105,7 @@ await describeWithMachines("ports of machines", () => {
       expect(ports.map(({ guestPort }) => guestPort)).toEqual(guestPorts);
       await answers(ports[0]?.hostPort ?? 0);
       // Nobody listens at the other one in the machine: the caller is let go.
-      expect(await ask(ports[9]?.hostPort ?? 0, "hello")).toBe("");
+      expect(await askPort(ports[9]?.hostPort ?? 0, "hello")).toBe("");
       await answers(ports[0]?.hostPort ?? 0);
     },
   );

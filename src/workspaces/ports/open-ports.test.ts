@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { askPort } from "../../../test/support/ask-port.ts";
 import { eventually } from "../../../test/support/eventually.ts";
 import { value } from "../../../test/support/lasting-rig.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
@@ -28,17 +29,6 @@ function open(folder: string, request: PortRequest) {
   return openPortOf(folder, request, (wanted) => keepPortOpen(folder, KEEPER, wanted));
 }
 
-/** Says something and answers all that comes back; nothing where nobody listens. */
-function ask(port: number, said: string): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  let heard = "";
-  const socket = connect(port, "127.0.0.1", () => socket.end(said));
-  socket.on("data", (chunk) => (heard += chunk.toString()));
-  socket.on("error", () => resolve(""));
-  socket.on("close", () => resolve(heard));
-  return promise;
-}
-
 /** Ends the keepers of a folder whatever a test did. */
 async function portsFolder() {
   const folder = await temporaryFolder();
@@ -56,7 +46,7 @@ test("an open port is found by its real number, until it is closed", async () =>
   const forward = value(await open(folder.path, { guestPort: 80 }));
   expect(forward.hostPort).toBeGreaterThan(0);
   expect(forwardsOf(folder.path)).toEqual([forward]);
-  expect(await ask(forward.hostPort, "hello")).toBe("80 a b c HELLO");
+  expect(await askPort(forward.hostPort, "hello")).toBe("80 a b c HELLO");
   expect(value(await open(folder.path, { guestPort: 80 }))).toEqual(forward);
   expect(await open(folder.path, { guestPort: 80, hostPort: 1 })).toMatchObject({ ok: false });
   const other = value(await open(folder.path, { guestPort: 81 }));
@@ -86,10 +76,10 @@ test("one whose keeper was killed is open no more, and can be opened again", asy
   const keeper = openPortsOf(folder.path)[0]?.keeper;
   process.kill(keeper?.pid ?? Number.NaN, "SIGKILL");
   await eventually("it is gone", async () => forwardsOf(folder.path).length === 0);
-  expect(await ask(first.hostPort, "hello")).toBe("");
+  expect(await askPort(first.hostPort, "hello")).toBe("");
   const again = value(await open(folder.path, { guestPort: 80, hostPort: first.hostPort }));
   expect(again).toEqual(first);
-  expect(await ask(first.hostPort, "hello")).toBe("80 a b c HELLO");
+  expect(await askPort(first.hostPort, "hello")).toBe("80 a b c HELLO");
 });
 
 test("a keeper that nobody wrote down, or whose workspace is gone, ends by itself", async () => {
