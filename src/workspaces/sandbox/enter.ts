@@ -5,6 +5,7 @@ import { runProcess, type ProcessOutput, type ProcessResult } from "../../lib/pr
 import type { WorkspaceLimits } from "../workspace.ts";
 import type { SandboxCgroups } from "./cgroups.ts";
 import { findProgram, HOST_PATH } from "./host-path.ts";
+import { joinGroups } from "./join-groups.ts";
 import { INSIDE, INSIDE_UID } from "./layout.ts";
 import { outsideUser } from "./outside-user.ts";
 import type { RunningRecord } from "./record.ts";
@@ -153,9 +154,7 @@ function commandLine(
     String(limits.pids ?? ""),
     cgroups.held.has("memory") ? "" : kilobytes(limits.memoryMb),
   ];
-  const script = 'for group in $1; do echo 0 > "$group"; done; shift; exec "$@"';
-  const join = ["/bin/sh", "-c", script, "enter", groups.join(" ")] as const;
-  return [...join, ...namespaces(running), ...inside, ...command];
+  return [...joinGroups(groups), ...namespaces(running), ...inside, ...command];
 }
 
 function kilobytes(memoryMb: number | undefined): string {
