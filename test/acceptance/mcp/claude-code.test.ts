@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { runProcess } from "../../../src/lib/process.ts";
 import { makeSandbox, type Sandbox } from "../../support/cli.ts";
-import { endProcessesOf } from "../../support/marked-processes.ts";
 import { describeWithSandboxes } from "../../support/needs-sandbox.ts";
 import { clientScript, describeWithClient } from "../../support/needs-clients.ts";
 import { loopbackFence } from "../../support/only-loopback.ts";
@@ -156,6 +155,16 @@ function expectOnlyLoopback({ requests }: Said): void {
   expect(requests.filter(({ path }) => !path.startsWith("/"))).toEqual([]);
 }
 
+/** A sandbox goes on when its files are removed. */
+async function destroyAll(sandbox: Sandbox): Promise<void> {
+  const { workspaces } = (await sandbox.json(["workspace", "list"])) as {
+    readonly workspaces: readonly { readonly name: string }[];
+  };
+  for (const { name } of workspaces) {
+    expect(await sandbox.mycelium(["workspace", "destroy", name])).toMatchObject({ code: 0 });
+  }
+}
+
 const IDENTITY = "git config user.name Golden && git config user.email golden@localhost";
 
 function commit(file: string, text: string): string {
@@ -215,7 +224,7 @@ await describeWithSandboxes("with sandboxes,", () => {
           "?? .claude/\n?? .mcp.json",
         );
       } finally {
-        endProcessesOf(sandbox.home);
+        await destroyAll(sandbox);
       }
     });
   });
